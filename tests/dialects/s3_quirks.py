@@ -19,6 +19,7 @@ class Quirks:
         refuses_checksum_mode: HEAD and GET with `x-amz-checksum-mode` fail with 400 InvalidArgument (Backblaze B2).
         refuses_copies: status and code with which CopyObject and UploadPartCopy are refused.
         no_checksums: checksum headers are ignored and none is returned; only Content-MD5 is compared.
+        other_checksum: the algorithm that is used whatever was sent or asked for.
         refuses_unsigned: UNSIGNED-PAYLOAD fails with XAmzContentSHA256Mismatch, of requests with a body or of all.
         refuses_delete_objects: DeleteObjects fails with this status and code (Google Cloud Storage).
         uniform_parts: all parts but the last must have the same size (Cloudflare R2).
@@ -65,6 +66,7 @@ class Quirks:
     refuses_checksum_mode: bool = False
     refuses_copies: tuple[int, str] | None = None
     no_checksums: bool = False
+    other_checksum: str | None = None
     refuses_unsigned: Literal["bodies", "all"] | None = None
     refuses_delete_objects: tuple[int, str] | None = None
     uniform_parts: bool = False

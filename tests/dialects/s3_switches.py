@@ -13,6 +13,9 @@ SWITCHES = {
     "checksums invalid": Quirks(refuses_checksums=(400, "InvalidRequest")),
     "checksum mode refused": Quirks(refuses_checksum_mode=True),
     "no checksums": Quirks(no_checksums=True),
+    "CRC64NVME only": Quirks(other_checksum="crc64nvme"),
+    "SHA-256 only": Quirks(other_checksum="sha256"),
+    "SHA-256 without etags": Quirks(other_checksum="sha256", no_etags="everywhere"),
     "signed bodies": Quirks(refuses_unsigned="bodies"),
     "signed requests": Quirks(refuses_unsigned="all"),
     "DeleteObjects not implemented": Quirks(refuses_delete_objects=(501, "NotImplemented")),
@@ -76,6 +79,8 @@ ENGINE_ONLY = {"errors after 200", "HTML 400"}
 """Switches under which single calls of the provider fail, and the engine makes up for it."""
 
 LONG = {
+    "SHA-256 only",
+    "SHA-256 without etags",
     "no etags in headers",
     "neither etags nor metadata",
     "neither length",
@@ -111,6 +116,7 @@ UNMET: dict[str, dict[str, str]] = {
     "checksums invalid": _NO_CHECKSUM,
     "no checksums": _NO_CHECKSUM,
     "checksum mode refused": {"test_reported_checksum_is_that_of_the_bytes": "reads report no checksum"},
+    "SHA-256 without etags": _NO_ETAGS,
     "no etags": _NO_ETAGS,
     "no etags in headers": {**_NO_ETAGS, "test_listing_says_what_stat_says": "only listings have etags"},
     "no metadata": _NO_METADATA,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +77,33 @@ async def test_metadata_that_is_dropped(tmp_path: Path) -> None:
         for name in ("first", "second"):
             with pytest.raises((TransferError, UnsupportedError), match="keeps no metadata"):
                 await session.get_storage_manager().upload(tmp_path / "file", f"/bucket/{name}", metadata={"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "size"),
+    [("crc64nvme", 1000), ("sha256", 1000), ("sha1", 1000), ("crc32", 1000), ("crc64nvme", 3 * MiB)],
+)
+async def test_checksums_of_another_kind(tmp_path: Path, algorithm: str, size: int) -> None:
+    """A checksum that the service chose is compared: right bytes are verified by it, and wrong ones are an error."""
+    (tmp_path / "file").write_bytes(os.urandom(size))
+    quirks = Quirks(other_checksum=algorithm, no_etags="everywhere", damaged=("wrong",))
+    async with S3Server(quirks, min_part_size=PART_SIZE) as server, open_session(server, tmp_path / "home") as session:
+        session._resources.policy = replace(session._resources.policy, max_attempts=2)
+        storage = session.get_storage_manager()
+        (result,) = await storage.upload(tmp_path / "file", "/bucket/right")
+        assert result.verified or size > MiB  # nothing proves that the service joined the right parts
+        with pytest.raises(TransferError, match="bytes"):
+            await storage.upload(tmp_path / "file", "/bucket/wrong")
+        assert "right" in server.objects()
+
+
+async def test_checksums_that_cannot_be_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without awscrt a CRC64NVME proves nothing, and is not believed."""
+    (tmp_path / "file").write_bytes(b"bytes")
+    quirks = Quirks(other_checksum="crc64nvme", no_etags="everywhere")
+    async with S3Server(quirks) as server, open_session(server, tmp_path / "home") as session:
+        monkeypatch.setitem(sys.modules, "awscrt", None)
+        (result,) = await session.get_storage_manager().upload(tmp_path / "file", "/bucket/file")
+        monkeypatch.undo()
+        assert not result.verified
+        assert server.objects() == {"file": b"bytes"}

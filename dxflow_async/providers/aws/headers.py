@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from dxflow_async import checksum
-from dxflow_async.digests import s3_expected
+from dxflow_async.digests import ExpectedDigest, s3_expected
 from dxflow_async.providers.aws.metadata import decode_value, encode_value, metadata_header
 from dxflow_async.providers.common.etags import if_match, opaque_tag, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
@@ -37,6 +37,7 @@ __all__ = [
     "multipart_etag",
     "object_headers",
     "option_headers",
+    "other_digest",
     "range_headers",
     "split_key",
     "stored_headers",
@@ -222,6 +223,13 @@ def crc32c_of(headers: Mapping[str, str]) -> int | None:
     """Returns the checksum of the whole object, if one is stored."""
     text = headers.get("x-amz-checksum-crc32c")
     return checksum.decode(text) if text and _has_whole(headers) else None
+
+
+def other_digest(headers: Mapping[str, str]) -> ExpectedDigest | None:
+    """Returns the digest of the whole that a response reports instead of a CRC32C; None if it reports none."""
+    if "x-amz-checksum-crc32c" in headers or not _has_whole(headers):
+        return None
+    return s3_expected(headers)
 
 
 def _has_whole(headers: Mapping[str, str]) -> bool:

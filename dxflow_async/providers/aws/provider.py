@@ -290,7 +290,7 @@ class AWSProvider(Provider):
             response, confirmed = await write_on_condition(self, call, key, options, send)
         else:
             response, confirmed = await send({})
-        if await self._signs.confirm(response, body, "object"):
+        if await self._signs.confirm(response, body, "object") or confirmed:
             crc32c = body.crc32c if confirmed else crc32c_of(response.headers)
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
@@ -338,8 +338,10 @@ class AWSProvider(Provider):
         upload_id = document.values.get("UploadId")
         if not upload_id:
             raise not_the_service(call, "it does not name the upload")
-        if not dialect.allows(Ability.OBJECT_CRC32C) and "x-amz-checksum-algorithm" not in response.headers:
-            checksums = False  # a service that ignores the CRC32C of objects ignores that of parts
+        told = response.headers.get("x-amz-checksum-algorithm", "").strip().upper()
+        if told not in ("", "CRC32C") or (not told and not dialect.allows(Ability.OBJECT_CRC32C)):
+            # It uses another one, or, as a service that ignores the CRC32C of objects, none.
+            checksums = False
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
         return S3Upload(self, key, upload_id, options, checksums=checksums, full=full)
 
