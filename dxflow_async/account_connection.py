@@ -138,6 +138,11 @@ class AccountConnection:
         return "the embedded hub" if self.embedded else self._hub
 
     @property
+    def exists(self) -> bool:
+        """Whether there is an account, signed in or not."""
+        return self._exists
+
+    @property
     def embedded(self) -> bool:
         """Whether the account is at the hub inside this process, or inside the one that shares its sign-in."""
         return self._embedded is not None or (self._shared is not None and self._shared.embedded)

@@ -107,15 +107,16 @@ class AsyncSession(AsyncLocationCalls):
         return self._storage
 
     def get_compute_manager(self) -> AsyncComputeManager:
-        """Returns the account's compute units.
+        """Returns the account's compute units, and the engines that the settings name.
 
         Raises:
-            ConfigurationError: the session has no account.
+            ConfigurationError: the session has no account, and the settings name no engine.
             SessionClosedError: the session was closed.
             SessionLoopError: the session belongs to another event loop.
         """
         self._resources.check_place()
-        self._account.require("compute units belong")
+        if not self.settings.units:
+            self._account.require("compute units belong")
         return self._compute
 
     def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:

@@ -27,6 +27,7 @@ _TITLES = {
     "Writing": "What is written",
     "Pace": "How fast",
     "Output": "Output",
+    "Shown": "Output",
     "Account": "Account",
     "OnWorkers": "Where it runs",
 }

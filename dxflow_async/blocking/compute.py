@@ -62,7 +62,8 @@ class ComputeManager:
     def get_unit(self, name: str | None = None, ip_address: str | None = None) -> ComputeUnit:
         """Returns the unit of that name, or at that address; without either, the account's only unit.
 
-        A terminated unit is found only when no other unit matches.
+        A terminated unit is found only when no other unit matches. An engine that the settings name comes before a
+        unit of the account that matches, too; without name and address, it is returned where there is no account.
 
         Args:
             name: the name that its owner gave it.

@@ -109,10 +109,10 @@ class Session(LocationCalls):
         return StorageManager(self, self._calls, twin)
 
     def get_compute_manager(self) -> ComputeManager:
-        """Returns the account's compute units.
+        """Returns the account's compute units, and the engines that the settings name.
 
         Raises:
-            ConfigurationError: the session has no account.
+            ConfigurationError: the session has no account, and the settings name no engine.
             SessionClosedError: the session was closed.
             SessionLoopError: the session belongs to another event loop.
         """

@@ -21,7 +21,7 @@ from tomlkit.exceptions import TOMLKitError
 from dxflow_async.durability import sync_path
 from dxflow_async.exceptions import ConfigurationError
 
-__all__ = ["put_remote", "put_setting", "remove_remote", "remove_setting"]
+__all__ = ["put_remote", "put_setting", "put_unit", "remove_remote", "remove_setting", "remove_unit"]
 
 
 def put_setting(path: Path, name: str, value: Any) -> None:
@@ -69,25 +69,7 @@ def put_remote(path: Path, name: str, values: Mapping[str, Any], *, replace: boo
     Raises:
         ConfigurationError: there is such a remote, or the file cannot be changed.
     """
-
-    def change(document: TOMLDocument) -> bool:
-        remotes = document.get("remotes")
-        written = _written(document, name)
-        if written is not None and not replace:
-            raise ConfigurationError(f"{path} has a remote {name} already; remove it first, or add --replace")
-        if remotes is None:
-            remotes = tomlkit.table(is_super_table=True)
-            document.append("remotes", remotes)
-        section = tomlkit.table()
-        for key, value in values.items():
-            section.append(key, value)
-        if written is not None:
-            remotes[written] = section
-        else:
-            remotes.append(name, section)
-        return True
-
-    _edit(path, change)
+    _put(path, "remotes", name, values, replace=replace)
 
 
 def remove_remote(path: Path, name: str) -> bool:
@@ -96,25 +78,66 @@ def remove_remote(path: Path, name: str) -> bool:
     Raises:
         ConfigurationError: the file cannot be changed.
     """
+    return _remove(path, "remotes", name)
 
+
+def put_unit(path: Path, name: str, values: Mapping[str, Any], *, replace: bool) -> None:
+    """Adds the section of a unit. Arguments and errors are those of `put_remote`."""
+    _put(path, "units", name, values, replace=replace)
+
+
+def remove_unit(path: Path, name: str) -> bool:
+    """Removes the section of a unit; returns whether there was one.
+
+    Raises:
+        ConfigurationError: the file cannot be changed.
+    """
+    return _remove(path, "units", name)
+
+
+def _put(path: Path, group: str, name: str, values: Mapping[str, Any], *, replace: bool) -> None:
     def change(document: TOMLDocument) -> bool:
-        written = _written(document, name)
+        sections = document.get(group)
+        written = _written(document, group, name)
+        if written is not None and not replace:
+            kind = group.removesuffix("s")
+            raise ConfigurationError(f"{path} has a {kind} {name} already; remove it first, or add --replace")
+        if sections is None:
+            sections = tomlkit.table(is_super_table=True)
+            document.append(group, sections)
+        section = tomlkit.table()
+        for key, value in values.items():
+            section.append(key, value)
+        if written is not None:
+            sections[written] = section
+        else:
+            sections.append(name, section)
+        return True
+
+    _edit(path, change)
+
+
+def _remove(path: Path, group: str, name: str) -> bool:
+    def change(document: TOMLDocument) -> bool:
+        written = _written(document, group, name)
         if written is None:
             return False
-        del document["remotes"][written]
-        if not document["remotes"]:
-            del document["remotes"]
+        del document[group][written]
+        if not document[group]:
+            del document[group]
         return True
 
     return _edit(path, change)
 
 
-def _written(document: TOMLDocument, name: str) -> str | None:
-    """The name of a remote as the file writes it."""
-    remotes = document.get("remotes", {})
-    if not isinstance(remotes, Mapping):
-        raise ConfigurationError("remotes must be a table, [remotes]")
-    return next((each for each in remotes if each.lower() == name), None)
+def _written(document: TOMLDocument, group: str, name: str) -> str | None:
+    """The name of a remote or a unit as the file writes it. Only remotes have names without regard to case."""
+    sections = document.get(group, {})
+    if not isinstance(sections, Mapping):
+        raise ConfigurationError(f"{group} must be a table, [{group}]")
+    if group != "remotes":
+        return name if name in sections else None
+    return next((each for each in sections if each.lower() == name), None)
 
 
 def _edit(path: Path, change: Callable[[TOMLDocument], TOMLDocument | bool]) -> bool:

@@ -1,7 +1,8 @@
-"""The commands `units ...`: the account's compute units."""
+"""The commands `units ...`: the account's compute units, and engines that are units without an account."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from json import dumps
 from pathlib import Path
@@ -12,7 +13,12 @@ from cyclopts import App
 from dxflow_async.blocking.tables import print_units, write_line
 from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Account, Flag, with_session
+from dxflow_async.cli.status import NOT_FOUND, Failures
 from dxflow_async.compute.unit import AsyncComputeUnit
+from dxflow_async.config.loader import ConfigFile, Found, nearest
+from dxflow_async.config.settings import config_path
+from dxflow_async.config.units import make_unit, unit_name
+from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.security.redaction import printable
 from dxflow_async.server.common.unit_secrets import UnitSecrets
 from dxflow_async.session import AsyncSession
@@ -25,7 +31,9 @@ _DIRECT = Account()
 _FIELDS = ("name", "status", "ip", "protocol", "cluster_type", "cpu", "memory", "disk")
 
 units = App(
-    name="units", help="List, start, stop and register the account's compute units.", result_action="return_value"
+    name="units",
+    help="List, start, stop and register compute units, and add engines as units.",
+    result_action="return_value",
 )
 
 
@@ -155,6 +163,65 @@ def register(
     made = with_session(account, make_known)
     say(f"registered {printable(made.name)}, at {made.detail.ip}: {printable(made.status)}", json=json)
     return 0
+
+
+@units.command
+def add(
+    name: str,
+    *,
+    engine: str | None = None,
+    key: Path | None = None,
+    profile: str | None = None,
+    replace: Flag = False,
+    json: Flag = False,
+) -> int:
+    """Make a machine that runs a dxflow engine a unit, in the configuration file. It needs no account.
+
+    Nothing is sent to the engine; `units status NAME` does.
+
+    Args:
+        name: A name of your choice, for unit:/NAME/path.
+        engine: The engine's address, such as https://lab.example.org, or unix:///path/of/the.sock.
+        key: The file of the private key, in PEM format.
+        profile: A profile of the engine's own tool that names address and key.
+        replace: Replace a unit of that name.
+        json: Print a JSON object.
+    """
+    unit_name(name)
+    values: dict[str, str] = {}
+    if engine is not None:
+        values["engine"] = engine.strip()
+    if key is not None:
+        values["key"] = os.path.abspath(key.expanduser())
+    if profile is not None:
+        values["profile"] = profile.strip()
+    make_unit(name, {each: Found(value, f"--{each}") for each, value in values.items()}, "the options")
+    if key is not None and not os.path.isfile(values["key"]):
+        raise ConfigurationError(f"--key: there is no file {values['key']}; name the file of the private key")
+    from dxflow_async.cli.config_file import put_unit
+
+    put_unit(config_path(), name, values, replace=replace)
+    say(f"added {name}: unit:/{name}/ is the volume of {printable(engine or profile or '')}", json=json)
+    return 0
+
+
+@units.command
+def remove(name: str, *, json: Flag = False) -> int:
+    """Remove a unit that `units add` made from the configuration file. What is stored there stays.
+
+    Args:
+        name: The unit.
+        json: Print a JSON object.
+    """
+    from dxflow_async.cli.config_file import remove_unit
+
+    if remove_unit(config_path(), name):
+        say(f"removed {printable(name)}", json=json)
+        return 0
+    known = list(ConfigFile.read(config_path()).table("units"))
+    text = f"{config_path()} has no unit {name!r}{nearest(name, known)}; units of an account end with units terminate"
+    Failures(json=json).add(NotFoundError(text, operation="read"))
+    return NOT_FOUND
 
 
 def _changed(

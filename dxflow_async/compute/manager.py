@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 from dxflow_async.account_connection import AccountConnection
+from dxflow_async.compute.engines import Engines, named
 from dxflow_async.compute.unit import AsyncComputeUnit
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.exceptions import ConfigurationError, UnitNotFoundError
 from dxflow_async.models import Unit
 from dxflow_async.storage.transfer_service import TransferService
 
@@ -20,7 +21,7 @@ _URL = re.compile(r"(https?)://([^/?#@\s]+)/?")
 
 
 class AsyncComputeManager:
-    """The account's compute units, as its hub knows them.
+    """The account's compute units, as its hub knows them, and the engines that the settings name.
 
     `AsyncSession.get_compute_manager` returns it.
 
@@ -34,9 +35,12 @@ class AsyncComputeManager:
     def __init__(self, account: AccountConnection, transfers: TransferService) -> None:
         self._account = account
         self._transfers = transfers
+        self._engines = Engines(transfers)
 
     async def list(self, return_info: bool = False) -> Units:
-        """Lists the units in the hub's order, terminated units among them.
+        """Lists the units in the hub's order, terminated units among them, and then the engines of the settings.
+
+        No engine is contacted: their status is `"UNKNOWN"`.
 
         Args:
             return_info: for the blocking twin, which prints the units unless it is set. This method returns them
@@ -45,13 +49,17 @@ class AsyncComputeManager:
         Raises:
             NetworkError: the hub cannot be reached.
         """
+        engines = self._engines.units()
+        if engines and not self._account.exists:
+            return engines
         hub = await self._account.unit_hub()
-        return await hub.units()
+        return [*await hub.units(), *engines]
 
     async def get_unit(self, name: str | None = None, ip_address: str | None = None) -> AsyncComputeUnit:
         """Returns the unit of that name, or at that address; without either, the account's only unit.
 
-        A terminated unit is found only when no other unit matches.
+        A terminated unit is found only when no other unit matches. An engine that the settings name comes before a
+        unit of the account that matches, too; without name and address, it is returned where there is no account.
 
         Args:
             name: the name that its owner gave it.
@@ -61,6 +69,13 @@ class AsyncComputeManager:
             UnitNotFoundError: no unit matches; the message lists the units that there are.
             ComputeUnitError: several units match; the message lists them.
         """
+        exists = self._account.exists
+        if name is not None or ip_address is not None or not exists:
+            engine = self._engines.find(name, ip_address)
+            if engine is not None:
+                return AsyncComputeUnit(await self._engines.look(engine), self._account, self._transfers, self._engines)
+            if not exists and (units := self._engines.units()):
+                raise UnitNotFoundError(f"there is no such compute unit; there are {named(units)}")
         hub = await self._account.unit_hub()
         return self._unit(await hub.find(name, ip_address))
 

@@ -20,6 +20,7 @@ from dxflow_async.config.loader import ConfigFile, fields_of, from_environment
 from dxflow_async.config.quantities import OptionalSize, Seconds, Size
 from dxflow_async.config.remotes import build, check_remotes, load_remotes
 from dxflow_async.config.texts import trim_texts
+from dxflow_async.config.units import check_units, load_units
 from dxflow_async.config.validation import check_file, expanded, not_allowed, to_path
 from dxflow_async.exceptions import ConfigurationError
 
@@ -101,6 +102,7 @@ class Settings:
             settings here.
         remotes: further remotes by name, each the settings of its kind: `{"minio": S3Settings(...)}`. Names are two or
             more letters, digits and `-`, without regard to case.
+        units: machines with a dxflow engine, as compute units of this machine's own, by name. They need no account.
 
     Raises:
         ConfigurationError: naming the setting, its value and what is allowed.
@@ -135,6 +137,7 @@ class Settings:
     azure: AzureSettings = field(default_factory=AzureSettings)
     gcp: GCSSettings = field(default_factory=GCSSettings)
     remotes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    units: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         to_path(self, "home", "ca_bundle", "client_certificate", "client_key")
@@ -158,6 +161,7 @@ class Settings:
         if self.client_key is not None and self.client_certificate is None:
             raise ConfigurationError("client_key needs client_certificate: set both")
         object.__setattr__(self, "remotes", check_remotes(self.remotes))
+        object.__setattr__(self, "units", check_units(self.units))
 
     @classmethod
     def load(cls, **arguments: Any) -> Self:
@@ -182,7 +186,7 @@ class Settings:
         path = config_path(arguments.get("home"))
         home, file = path.parent, ConfigFile.read(path)
         own = [each for each in fields_of(cls) if each.name != "home"]
-        top = {name: value for name, value in file.tree.items() if name not in (*_SECTIONS, "remotes")}
+        top = {name: value for name, value in file.tree.items() if name not in (*_SECTIONS, "remotes", "units")}
         found = file.settings(top, (), own)
         known = {"DXFLOW_HOME", *(f"DXFLOW_{each.name.upper()}" for each in own)}
         found |= {name: value for name, (_, value) in from_environment(environ, "DXFLOW_", "", own).items()}
@@ -197,6 +201,8 @@ class Settings:
         loaded = load_remotes(file, environ, arguments.get("remotes") or ())
         warn_of_unknown(environ.keys() - loaded.variables, known | loaded.known)
         arguments = {**arguments, "home": home, "remotes": {**loaded.settings, **(arguments.get("remotes") or {})}}
+        if "units" in file.tree:
+            arguments["units"] = {**load_units(file), **(arguments.get("units") or {})}
         try:
             return cls(**{**values, **arguments})
         except ConfigurationError as error:

@@ -242,13 +242,16 @@ class LocationResolver:
         return await self._area(await self._remotes.find(self.check_area(provider, storage_type)), storage_type)
 
     async def unit_area(self, name: str) -> Area:
-        """Returns the volume of the account's compute unit of that name.
+        """Returns the volume of a compute unit: the engine that the settings give that name, else the account's unit.
 
         Raises:
-            ConfigurationError: the session has no account.
+            ConfigurationError: the session has no account, or the engine's settings cannot be used.
             UnitNotFoundError: there is no such unit.
             ComputeUnitError: several units have that name, or it has no address yet.
         """
+        engine = self._resources.settings.units.get(name)
+        if engine is not None:
+            return await self._volumes.open_engine(name, engine)
         # Asked for each time: a unit that was restarted may have another address.
         hub = await self._account.unit_hub()
         return await self._volumes.open(await hub.find(name))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from typing import Any
 
 from anyio import Lock
 
-from dxflow_async.exceptions import ComputeUnitError
+from dxflow_async.exceptions import ComputeUnitError, ConfigurationError
 from dxflow_async.models import Unit
 from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.registry import provider_kinds
@@ -17,7 +18,7 @@ from dxflow_async.transfer.retry import retry
 __all__ = ["UnitVolumes"]
 
 _Address = tuple[str, str, str]
-"""A unit's name, URL and secret: a unit that was restarted may have another URL."""
+"""A unit's name, URL and secret: a unit that was restarted may have another URL. Those of an engine are empty."""
 
 
 class UnitVolumes:
@@ -44,20 +45,38 @@ class UnitVolumes:
         secret = unit.rw_secret or unit.ro_secret
         if not (unit.ip and secret):
             raise ComputeUnitError(f"unit {unit.name} ({unit.status}) has no address or secret yet; wait, or start it")
-        address = (unit.name, unit.url, secret)
+        settings = provider_kinds()["unit"].settings(unit=unit.name, url=unit.url, secret=secret)
+        return await self._open((unit.name, unit.url, secret), "unit", settings)
+
+    async def open_engine(self, name: str, settings: Any) -> UnitArea:
+        """Returns the volume of a unit that is an engine. The first call signs in there.
+
+        Args:
+            name: the unit's.
+            settings: the engine's.
+
+        Raises:
+            ConfigurationError: the settings cannot be used.
+            StorageError: the engine does not answer, or refuses the key.
+            SessionClosedError: the session was closed.
+        """
+        self._resources.check_open()
+        try:
+            return await self._open((name, "", ""), "engine", settings)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"units.{name}: {error}") from error
+
+    async def _open(self, address: _Address, kind: str, settings: Any) -> UnitArea:
         if address not in self._providers:
             # One lock for each unit: a unit that does not answer delays no other one.
             async with self._opening.setdefault(address, Lock()):
                 if address not in self._providers:
-                    self._providers[address] = await self._connect(address)
+                    self._providers[address] = await self._connect(kind, settings)
         provider = self._providers[address]
-        return UnitArea(provider.name, provider, location=f"unit:/{unit.name}/")
+        return UnitArea(provider.name, provider, location=f"unit:/{address[0]}/")
 
-    async def _connect(self, address: _Address) -> Provider:
-        unit, url, secret = address
-        kind = provider_kinds()["unit"]
-        settings = kind.settings(unit=unit, url=url, secret=secret)
-        provider = kind.factory(settings, self._resources.of_provider("UNIT"))
+    async def _connect(self, kind: str, settings: Any) -> Provider:
+        provider = provider_kinds()[kind].factory(settings, self._resources.of_provider("UNIT"))
         await retry(provider.connect, self._resources.policy)
         return provider
 

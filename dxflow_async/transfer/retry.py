@@ -99,7 +99,7 @@ class Attempts:
         outage, failures = None, self.failures
         if error.refused_by is not None and error.retryable:
             outage = policy.waits.refused(error.refused_by, most, lambda count: policy.wait(count, None))
-            failures, self.refused_by = outage.failures, error.refused_by
+            failures, self.refused_by = max(outage.failures, self.failures), error.refused_by
         if not error.retryable or (failures >= most and not (progressed and error.progressed)):
             raise error
         self.retries += 1

@@ -95,7 +95,7 @@ def test_secrets_come_from_variables(command: Command, home: Path, monkeypatch: 
         (("aws", "--type", "s3"), ["reserved"]),
         (("s3", "--type", "s3"), ["reserved"]),
         (("m", "--type", "s3"), ["not allowed"]),
-        (("minio", "--type", "s4"), ["type = 's4'", "azure, gcs", "s3"]),
+        (("minio", "--type", "s4"), ["type = 's4'", "azure, engine, gcs", "s3"]),
         (("minio", "--type", "s3", "--regon", "x"), ["--regon", "did you mean --region?"]),
         (("minio", "--type", "s3", "--region", "a b"), ["--region", "remotes.minio.region = 'a b'"]),
         (("minio", "--type", "s3", "--secret-key", "hush"), ["DXFLOW_REMOTE_MINIO_SECRET_KEY", "--secret secret_key"]),

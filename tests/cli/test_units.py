@@ -120,3 +120,34 @@ def test_a_unit_of_ones_own(signed_in: Command, tmp_path: Path) -> None:
         assert signed_in("cat", "aws:/bucket/file").stdout == "bytes"
     finally:
         process.kill()
+
+
+def test_an_engine_as_a_unit(command: Command, tmp_path: Path) -> None:
+    """`units add` writes a section, which `units list` shows without an account, and `units remove` takes away."""
+    (tmp_path / "lab.pem").write_text("key")
+    made = command("units", "add", "lab", "--engine", "https://lab.example.org", "--key", "lab.pem")
+    assert (made.status, made.stdout) == (0, "added lab: unit:/lab/ is the volume of https://lab.example.org\n")
+    assert f'key = "{tmp_path / "lab.pem"}"' in (tmp_path / "home" / "config.toml").read_text()
+    assert command("units", "list").stdout.splitlines()[1].split()[:3] == ["lab", "UNKNOWN", "lab.example.org"]
+    assert command("units", "add", "lab", "--profile", "default").status == 2
+    assert command("units", "add", "lab", "--profile", "default", "--replace").status == 0
+    refused = command("units", "remove", "lap")
+    assert (refused.status, "did you mean lab" in refused.stderr) == (3, True)
+    assert command("units", "remove", "lab", "--json").status == 0
+    assert "lab" not in (tmp_path / "home" / "config.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("lab",), "names no engine"),
+        (("a/b", "--engine", "http://lab"), "unit name"),
+        (("lab", "--engine", "lab"), "--engine: units.lab.engine = 'lab'"),
+        (("lab", "--engine", "http://lab", "--key", "none.pem"), "there is no file"),
+    ],
+)
+def test_engines_that_cannot_be_units(command: Command, arguments: tuple[str, ...], text: str) -> None:
+    """What is wrong is said, and nothing is written."""
+    outcome = command("units", "add", *arguments)
+    assert outcome.status == 2
+    assert text in outcome.stderr

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import fnmatch
 import functools
+import gzip
 import json
 import os
 import random
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 from time import time
@@ -27,6 +26,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.servers.engine_answers import Answers, RefusalError
 from tests.servers.engine_switches import Switches
 
 __all__ = ["EngineServer", "RefusalError"]
@@ -39,15 +39,7 @@ def _key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
-class RefusalError(Exception):
-    """A failure that the engine reports."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class EngineServer:
+class EngineServer(Answers):
     """An engine in this process.
 
     Args:
@@ -57,11 +49,13 @@ class EngineServer:
     Attributes:
         requests: the methods and routes that were requested.
         key: the private key that is registered.
+        before, after: called with the number of each request to the storage, before and after it is done; where they
+            return True, the connection is closed without an answer.
+        breaks_copies: whether a rename that copies ends in its middle.
     """
 
     def __init__(self, root: Path, switches: Switches | None = None) -> None:
-        self.root = root
-        self.switches = Switches() if switches is None else switches
+        super().__init__(root, Switches() if switches is None else switches)
         self.requests: list[str] = []
         self.signed_in = 0
         self.key = _key()
@@ -70,7 +64,9 @@ class EngineServer:
         self._tokens: dict[str, float] = {}
         self._shares: dict[str, tuple[str, float, bool]] = {}
         self._slots = asyncio.Semaphore(2)
-        self._ending = asyncio.Event()
+        self.before: Hook | None = None
+        self.after: Hook | None = None
+        self.breaks_copies = False
 
     def write_key(self, path: Path, *, pkcs8: bool = False) -> Path:
         """Writes the private key to a file."""
@@ -139,6 +135,9 @@ class EngineServer:
         async def answer(request: web.Request) -> web.StreamResponse:
             self.requests.append(f"{request.method} {request.path}")
             switches = self.switches
+            number = len(self.requests)
+            if self.before is not None and self.before(number):
+                return self._lost(request)
             if switches.rate_limit != "none":
                 return web.Response(status=int(switches.rate_limit), headers={"Retry-After": "1"})
             try:
@@ -149,6 +148,8 @@ class EngineServer:
                     response = await handler(request)
             except RefusalError as refusal:
                 response = self._refused(request, refusal)
+            if self.after is not None and self.after(number):
+                return self._lost(request)
             if switches.transport == "close":
                 response.force_close()
             return response
@@ -158,6 +159,8 @@ class EngineServer:
     def _signed(self, handler: Handler, *, writes: bool = False) -> Handler:
         async def check(request: web.Request) -> web.StreamResponse:
             token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+            if self.switches.channels == "bearer_and_cookie":
+                token = request.cookies.get("authorization", token)
             if not self._trusted and self._tokens.get(token, 0.0) < time():
                 raise RefusalError(401, "token is missing or expired")
             if writes and self.switches.read_only:
@@ -208,6 +211,10 @@ class EngineServer:
         return await self._answer(request, [entity])
 
     async def _inspect(self, request: web.Request) -> web.StreamResponse:
+        if self.switches.inspect == "missing":
+            raise RefusalError(404, "no such route")
+        if self.switches.inspect == "entity":
+            return await self._answer(request, [{"authenticated": True, "permissions": _RIGHTS}])
         return web.Response(status=202)
 
     async def _parameter(self, request: web.Request) -> web.StreamResponse:
@@ -221,6 +228,8 @@ class EngineServer:
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         query, switches = request.query, self.switches
+        if switches.root == "dot_refused" and query.get("directory") == ".":
+            raise RefusalError(400, "invalid directory")
         directory = self._path(query.get("directory", "."))
         if not directory.is_dir():
             return await self._answer(request, self._instead(directory, query.get("directory", "")), total=0)
@@ -234,6 +243,7 @@ class EngineServer:
         if switches.list_self and "pattern" not in query:
             entities.insert(0, self._entity(directory))
         total = every + len(entities) - len(paths) if switches.list_total == "all" else len(entities)
+        total += 3 if switches.list_total_wrong else 0
         return await self._answer(request, entities, total=total)
 
     def _instead(self, path: Path, identity: str) -> list[Any]:
@@ -252,19 +262,10 @@ class EngineServer:
             paths = [path for path in paths if not path.name.startswith(".")]
         return [path for path in paths if self._matches(path, pattern)]
 
-    def _matches(self, path: Path, pattern: str | None) -> bool:
-        kind = self.switches.pattern
-        if pattern is None or kind == "ignored":
-            return True
-        if kind == "path":
-            return fnmatch.fnmatchcase(str(path.relative_to(self.root)), pattern)
-        if kind == "case_blind":
-            return fnmatch.fnmatchcase(path.name.lower(), pattern.lower())
-        return fnmatch.fnmatchcase(path.name, pattern)
-
     async def _create(self, request: web.Request) -> web.StreamResponse:
         document = await request.json()
         path = self._path(document["identity"])
+        self._check_owner(path)
         if path.exists():
             if self.switches.create_existing == "entity" and path.is_dir() and document.get("directory"):
                 return await self._answer(request, [self._entity(path)])
@@ -282,7 +283,9 @@ class EngineServer:
 
     async def _take(self, request: web.Request, identity: str, *, force: bool) -> web.StreamResponse:
         switches, path = self.switches, self._path(identity)
-        self._check_upload(request, identity, path, force=force)
+        if switches.upload_no_extension == "directory" and not path.suffix:
+            path = path / "upload"
+        await self._permit_upload(request, identity, path, force=force)
         target = path if switches.upload_write == "in_place" else path.with_name(f".upload-{token_hex(4)}")
         size = 0
         try:
@@ -299,17 +302,31 @@ class EngineServer:
         if switches.upload_answer == "late":
             hidden = self.root.parent / f"late-{token_hex(4)}"
             target.replace(hidden)
-            asyncio.get_running_loop().call_later(0.2, lambda: hidden.exists() and hidden.replace(path))
+            asyncio.get_running_loop().call_later(0.05, lambda: hidden.exists() and hidden.replace(path))
             return await self._answer(request, [])
         target.replace(path)
+        return await self._stored(request, path)
+
+    async def _stored(self, request: web.Request, path: Path) -> web.StreamResponse:
+        switches = self.switches
         if switches.upload_answer == "envelope":
             return await self._answer(request, [])
         if switches.upload_answer == "created":
             return await self._answer(request, [self._entity(path)], code=201)
         return web.Response(status=204 if switches.upload_answer == "no_content" else 200)
 
+    async def _permit_upload(self, request: web.Request, identity: str, path: Path, *, force: bool) -> None:
+        try:
+            self._check_upload(request, identity, path, force=force)
+        except RefusalError:
+            if self.switches.upload_refusal == "after_body":
+                async for _ in request.content.iter_chunked(1 << 16):
+                    pass
+            raise
+
     def _check_upload(self, request: web.Request, identity: str, path: Path, *, force: bool) -> None:
         switches = self.switches
+        self._check_owner(path)
         if request.content_length is None:
             raise RefusalError(411, "a length is required")
         if switches.upload_limit and request.content_length > switches.upload_limit:
@@ -326,19 +343,28 @@ class EngineServer:
     async def _download(self, request: web.Request) -> web.StreamResponse:
         return await self._give(request, request.query["identity"])
 
+    def _no_file(self, path: Path, identity: str) -> web.StreamResponse:
+        """The answer to the download of something else than a file."""
+        switches = self.switches
+        if path.is_dir() and switches.download_directory == "archive":
+            return web.Response(body=b"PK" + bytes(1000), headers={"Content-Disposition": 'filename="d.zip"'})
+        missing = self._missing(identity) if not path.is_dir() else RefusalError(400, "it is a directory")
+        if switches.download_error == "envelope":
+            return web.json_response([self._chunk("status", {"code": missing.code, "message": str(missing)})])
+        raise missing
+
     async def _give(self, request: web.Request, identity: str) -> web.StreamResponse:
         switches, path = self.switches, self._path(identity)
         if not path.is_file():
-            missing = self._missing(identity) if not path.is_dir() else RefusalError(400, "it is a directory")
-            if switches.download_error == "envelope":
-                return web.json_response([self._chunk("status", {"code": missing.code, "message": str(missing)})])
-            raise missing
+            return self._no_file(path, identity)
         data = path.read_bytes()
         headers = {"Content-Type": "application/octet-stream"}
         if switches.download_headers != "none":
             headers["Content-Disposition"] = f'attachment; filename="{quote(path.name)}"'
         if switches.download_headers == "validators":
             headers["ETag"] = f'"{len(data)}"'
+        if switches.download_encoding != "identity" and "gzip" in request.headers.get("Accept-Encoding", ""):
+            data, headers["Content-Encoding"] = gzip.compress(data), "gzip"
         status, span = 200, request.http_range
         if (span.start is not None or span.stop is not None) and switches.download_range != "ignored":
             if switches.download_range == "416":
@@ -366,8 +392,14 @@ class EngineServer:
     async def _rename(self, request: web.Request) -> web.StreamResponse:
         document = await request.json()
         old, new = self._path(document["identity"]), self._path(document["new_identity"])
+        self._check_owner(old)
+        self._check_owner(new)
         if not old.exists():
             raise self._missing(document["identity"])
+        if new.is_dir():
+            if self.switches.rename_onto_directory == "refused":
+                raise self._exists(document["new_identity"])
+            new = new / old.name
         if new.exists():
             if self.switches.rename_exists == "refused":
                 raise self._exists(document["new_identity"])
@@ -377,18 +409,40 @@ class EngineServer:
             if self.switches.rename_parents == "missing":
                 raise self._missing(document["new_identity"])
             new.parent.mkdir(parents=True)
-        old.replace(new)
+        if self.switches.rename_how == "copied" and old.is_file():
+            await self._copy(old, new)
+        else:
+            old.replace(new)
         return await self._answer(request, [document])
 
+    async def _copy(self, old: Path, new: Path) -> None:
+        data = old.read_bytes()  # noqa: ASYNC240 - files are small
+        with new.open("wb") as file:
+            for start in range(0, len(data), max(1, len(data) // 2)):
+                file.write(data[start : start + max(1, len(data) // 2)])
+                file.flush()
+                await asyncio.sleep(0)
+                if self.breaks_copies:
+                    raise RefusalError(500, "input/output error")
+        old.unlink()  # noqa: ASYNC240
+
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        identity = request.query["identity"]
+        identity = request.query.get("identity", "")
+        if self.switches.delete_identity == "body":
+            document = await request.json() if request.can_read_body else {}
+            identity = document.get("identity", "")
         self._remove(identity)
         return await self._answer(request, [{"identity": identity}])
 
     def _remove(self, identity: str) -> None:
         path = self._path(identity)
         if path == self.root:
-            raise RefusalError(400, "the volume stays")
+            if self.switches.delete_volume == "refused":
+                raise RefusalError(400, "the volume stays")
+            shutil.rmtree(path)
+            path.mkdir()
+            return
+        self._check_owner(path)
         if path.is_dir() and not path.is_symlink():
             if self.switches.delete_filled == "refused" and any(path.iterdir()):
                 raise RefusalError(400, "directory not empty")
@@ -402,7 +456,7 @@ class EngineServer:
         if self.switches.batch == "refused":
             raise RefusalError(400, "identities are required")
         entities = []
-        identities = (await request.json())["identities"]
+        identities = (await request.json())["identities"] if self.switches.batch != "body_dropped" else []
         for identity in identities[: len(identities) // 2] if self.switches.batch == "partial" else identities:
             entity = (
                 {"identity": identity} if self.switches.batch == "error_absent" else {"identity": identity, "error": ""}
@@ -440,101 +494,18 @@ class EngineServer:
 
     # Answers
 
+    def _check_owner(self, path: Path) -> None:
+        """Refuses to change what a workflow's container has written as root: everything below `theirs`."""
+        if self.switches.ownership == "some_of_root" and self.root / "theirs" in (path, *path.parents):
+            raise self._denied("the owner is root")
+
     def _path(self, identity: str) -> Path:
         parts = [each for each in identity.split("/") if each not in ("", ".")]
         if ".." in parts:
             raise RefusalError(400, "the path leads out of the volume")
         return self.root.joinpath(*parts)
 
-    def _entity(self, path: Path) -> dict[str, Any]:
-        status, switches = path.lstat(), self.switches
-        name = "." if path == self.root else path.name
-        relative = "" if path == self.root else str(path.relative_to(self.root))
-        forms = {"a/b": relative, "./a/b": f"./{relative}", "/a/b": f"/{relative}", "absolute": str(path)}
-        moment: Any = int(status.st_mtime)
-        moments = {"ms": moment * 1000, "ns": moment * 10**9, "text": datetime.fromtimestamp(moment, UTC).isoformat()}
-        size = switches.directory_size if path.is_dir() and not path.is_symlink() else status.st_size
-        return {
-            "identity": forms[switches.identity_form],
-            "name": name,
-            "permission": self._permission(path, status.st_mode),
-            "size": size,
-            "modified_at": moments.get(switches.time, moment),
-        }
-
-    def _permission(self, path: Path, mode: int) -> str:
-        if self.switches.permission == "octal":
-            return f"{mode:o}"
-        bits = "".join(letter if mode >> 8 - number & 1 else "-" for number, letter in enumerate("rwxrwxrwx"))
-        link = "L" if self.switches.permission == "go" else "l"
-        sticky = "t" if self.switches.permission == "go" and mode & 0o1000 else ""
-        kind = link if path.is_symlink() else "d" if path.is_dir() else "-" if path.is_file() else "p"
-        return f"{kind}{sticky}{bits}"
-
-    def _chunk(self, kind: str, payload: Any) -> dict[str, Any]:
-        return {self.switches.kind_key: kind, "payload": payload}
-
-    async def _answer(
-        self, request: web.Request, entities: list[Any], *, total: int | None = None, code: int = 200
-    ) -> web.StreamResponse:
-        switches = self.switches
-        chunks = [self._chunk("status", {"code": code, "message": "OK"})]
-        if total is not None and switches.total != "absent":
-            chunks.append(self._chunk("total", total if switches.total == "bare" else {"value": total}))
-        chunks += [self._chunk("entity", entity) for entity in entities]
-        if "stream" not in request.headers.get("Accept", ""):
-            return web.Response(status=code, body=json.dumps(chunks).encode(), content_type="application/json")
-        return await self._stream(request, [json.dumps(chunk, ensure_ascii=False) for chunk in chunks], code)
-
-    async def _stream(self, request: web.Request, chunks: list[str], code: int) -> web.StreamResponse:
-        switches = self.switches
-        response = web.StreamResponse(status=code, headers={"Content-Type": "application/stream+json"})
-        response.enable_chunked_encoding()
-        await response.prepare(request)
-        if switches.framing == "ndjson":
-            text = "".join(f"{chunk}\n" for chunk in chunks)
-        elif switches.framing == "one_line":
-            text = f"[{','.join(chunks)}]"
-        else:
-            text = "[\n" + "\n,".join(chunks) + "\n]\n"
-        if switches.stream_end != "bracket":
-            text = "[\n" + "\n,".join(chunks[: max(1, len(chunks) - 1)]) + "\n"
-        if switches.stream_end == "late_500":
-            late = json.dumps(self._chunk("status", {"code": 500, "message": "disk failed"}))
-            text = f"{text},{late}\n]"
-        data = text.encode()
-        step = {"split": 7, "bytes": 1}.get(switches.framing, 1 << 16)
-        for start in range(0, len(data), step):
-            await response.write(data[start : start + step])
-        assert request.transport is not None
-        if switches.stream_end == "reset":
-            request.transport.abort()
-        elif switches.stream_end == "silence":
-            await self._ending.wait()
-        await response.write_eof()
-        return response
-
-    def _refused(self, request: web.Request, refusal: RefusalError) -> web.StreamResponse:
-        switches, message = self.switches, str(refusal)
-        request.protocol.keep_alive(False)  # a body may be unread
-        status = refusal.code if switches.error_http == "code" or refusal.code in (401, 411, 413) else 200
-        status_chunk = [self._chunk("status", {"code": refusal.code, "message": message})]
-        if switches.error_body == "envelope" or status == 200:
-            return web.json_response(status_chunk, status=status)
-        if switches.error_body == "header":
-            return web.Response(status=status, headers={"x-error-message": message})
-        if switches.error_body == "object":
-            return web.json_response({"message": message}, status=status)
-        return web.Response(status=status, text=message)
-
-    def _missing(self, identity: str) -> RefusalError:
-        return RefusalError(self.switches.error_code_missing, f"no such artifact: {identity}")
-
-    def _exists(self, identity: str) -> RefusalError:
-        return RefusalError(self.switches.error_code_exists, f"artifact already exists: {identity}")
-
-    def _denied(self, right: str) -> RefusalError:
-        return RefusalError(self.switches.error_code_denied, f"permission denied: {right}")
-
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+Hook = Callable[[int], bool]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-__all__ = ["FAULTS", "QUIRKS", "Switches"]
+__all__ = ["FAULTS", "NASTY", "QUIRKS", "Switches"]
 
 
 def _one_of(*values: Any, fault: bool = False) -> Any:
@@ -45,6 +45,12 @@ class Switches:
     list_self: bool = _one_of(False, True)
     list_order: str = _one_of("name", "changing")
     list_total: str = _one_of("all", "page")
+    list_total_wrong: bool = _fault(False, True)
+    root: str = _one_of("dot", "dot_refused")
+    inspect: str = _one_of("empty", "entity", "missing")
+    channels: str = _one_of("bearer", "bearer_and_cookie")
+    names: str = _fault("kept", "decomposed")
+    ownership: str = _fault("ours", "some_of_root")
     paging: str = _one_of("honoured", "ignored", "capped")
     depth: str = _one_of("honoured", "ignored")
     pattern: str = _one_of("name", "path", "case_blind", "ignored")
@@ -61,17 +67,25 @@ class Switches:
     upload_limit: int = _fault(0, 4096)
     upload_parents: str = _one_of("created", "missing")
     upload_dot_names: str = _one_of("kept", "refused")
+    upload_no_extension: str = _one_of("stored", "directory")
+    upload_refusal: str = _one_of("early", "after_body")
     download_range: str = _one_of("ignored", "served", "416")
     download_range_wrong: bool = _fault(False, True)
     download_length: str = _one_of("told", "chunked")
     download_shorter: bool = _fault(False, True)
     download_headers: str = _one_of("disposition", "none", "validators")
     download_error: str = _one_of("status", "envelope")
+    download_directory: str = _one_of("refused", "archive")
+    download_encoding: str = _one_of("identity", "gzip_if_accepted")
     rename_exists: str = _one_of("replaces", "refused", "nothing")
+    rename_onto_directory: str = _one_of("refused", "into")
+    rename_how: str = _one_of("atomic", "copied")
     rename_parents: str = _one_of("missing", "created")
     delete_missing: str = _one_of("missing", "done")
+    delete_identity: str = _one_of("query", "body")
+    delete_volume: str = _one_of("refused", "wiped")
     delete_filled: str = _one_of("recursive", "refused")
-    batch: str = _one_of("json", "refused", "partial", "error_absent")
+    batch: str = _one_of("json", "refused", "partial", "error_absent", "body_dropped")
     create_existing: str = _one_of("error", "entity")
     create_parents: bool = _one_of(False, True)
     share_signature: str = _one_of("plain", "escaped")
@@ -85,3 +99,57 @@ QUIRKS = [
     (each.name, value) for each in fields(Switches) if each.name not in FAULTS for value in each.metadata["values"][1:]
 ]
 """Each value of a switch that is not its default, and under which every call still has to succeed."""
+
+NASTY: dict[str, dict[str, Any]] = {
+    "nothing replaced, hidden names lost, volume wiped": {
+        "rename_exists": "refused",
+        "list_hidden": "never",
+        "delete_identity": "body",
+        "delete_volume": "wiped",
+    },
+    "success that is none": {
+        "rename_exists": "nothing",
+        "error_http": "200",
+        "upload_answer": "late",
+        "batch": "partial",
+        "download_error": "envelope",
+    },
+    "renames that copy, errors without a code": {
+        "rename_how": "copied",
+        "upload_dot_names": "refused",
+        "error_code_exists": 500,
+        "error_code_missing": 500,
+        "error_code_denied": 500,
+    },
+    "old, capped and in pieces": {
+        "generation": "object",
+        "kind_key": "type",
+        "framing": "bytes",
+        "total": "bare",
+        "paging": "capped",
+        "list_order": "changing",
+        "list_self": True,
+        "identity_form": "absolute",
+    },
+    "short tokens, no lengths, closed connections": {
+        "token_seconds": 1.0,
+        "expires_at": "absent",
+        "transport": "close",
+        "error_body": "header",
+        "download_length": "chunked",
+        "download_range": "416",
+        "download_headers": "none",
+    },
+    "nothing is made, found or emptied": {
+        "list_missing": "empty",
+        "list_file": "itself",
+        "pattern": "path",
+        "root": "dot_refused",
+        "upload_parents": "missing",
+        "delete_filled": "refused",
+        "delete_missing": "done",
+        "batch": "body_dropped",
+        "rename_exists": "refused",
+    },
+}
+"""The combinations that are most likely to lose something. Kills, lost answers and cancellations run with each."""

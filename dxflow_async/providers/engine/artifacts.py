@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dxflow_async.providers import Call, Entry, NotFoundError, ServiceError, not_the_service
+from dxflow_async.providers import Call, Entry, NotFoundError, ServiceError, StorageError, not_the_service
 from dxflow_async.providers.engine.names import Found, found_in, has_glob, is_temporary, path_of
 from dxflow_async.providers.engine.requests import Requests
 
@@ -52,6 +52,10 @@ class Artifacts:
         self.volume: str | None = None
         self.patterns: bool | None = None
         self._requests = requests
+        # What patterns have found below the top: files, directories. A pattern is believed to find nothing after it has
+        # found both, since an engine may compare it with whole paths, or leave out directories.
+        self._matched: set[bool] = set()
+        self._top_is_dot = True
 
     async def directory(self, call: Call, directory: str, *, temporary: bool = False) -> list[Entry]:
         """Returns all entries of a directory, in the order of the bytes of their keys.
@@ -87,6 +91,9 @@ class Artifacts:
             except NotFoundError:
                 return None
             hit = next((each.entry for each in guess if each.name == name), None)
+            if hit is not None and parent:
+                self._matched.add(hit.directory)
+                self.patterns = len(self._matched) == 2 or self.patterns
             if hit is not None or self.patterns:
                 return hit
         try:
@@ -94,11 +101,8 @@ class Artifacts:
         except NotFoundError:
             return None
         hit = next((each.entry for each in every if each.name == name), None)
-        if guess is not None and len(every) > len(guess):
-            if hit is not None:
-                self.patterns = False  # it missed a name that is there
-            elif parent:
-                self.patterns = True
+        if guess is not None and hit is not None:
+            self.patterns = False  # it missed a name that is there
         return hit
 
     async def stat(self, call: Call, key: str) -> Entry:
@@ -142,8 +146,18 @@ class Artifacts:
         return found
 
     async def _page(self, call: Call, directory: str, query: Sequence[tuple[str, str]]) -> _Page:
-        asked = (("directory", path_of(call, directory)), ("all", "true"), ("depth", "0"), *query)
-        answer = await self._requests.artifacts(call, "GET", query=asked)
+        rest = (("all", "true"), ("depth", "0"), *query)
+        asked = (("directory", path_of(call, directory)), *rest)
+        if directory or self._top_is_dot:
+            try:
+                answer = await self._requests.artifacts(call, "GET", query=asked)
+            except StorageError as error:
+                if directory or error.status not in (400, 404, 500):
+                    raise
+                answer = await self._requests.artifacts(call, "GET", query=rest)
+                self._top_is_dot = False  # it names its volume by no path
+        else:
+            answer = await self._requests.artifacts(call, "GET", query=rest)
         try:
             found = [found_in(directory, payload, self.volume) for payload in answer.payloads]
         except ValueError as error:

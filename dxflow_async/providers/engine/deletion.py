@@ -207,4 +207,4 @@ class Deletion:
 
     async def _delete_one(self, call: Call, path: str) -> None:
         with suppress(NotFoundError):
-            await self._requests.artifacts(call, "DELETE", query=(("identity", path),))
+            await self._requests.delete(call, path)

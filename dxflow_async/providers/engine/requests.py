@@ -64,6 +64,15 @@ class Requests:
         """Sends a request to a storage route, and returns the whole answer."""
         return await self.answer(call, method, self.prefix + route, query=query, document=document)
 
+    async def delete(self, call: Call, path: str) -> None:
+        """Deletes one name.
+
+        The name is in the query and in the body: an engine that reads only one of them and finds no name there might
+        take the whole volume for it.
+        """
+        assert path.strip("/.")
+        await self.artifacts(call, "DELETE", query=(("identity", path),), document={"identity": path})
+
     async def answer(
         self, call: Call, method: str, path: str, *, query: Query = (), document: Any = None, repeatable: bool = False
     ) -> Answer:

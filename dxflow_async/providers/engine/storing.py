@@ -102,10 +102,12 @@ class Storing:
             AlreadyExistsError: a directory has the name.
             StorageError: the file was not stored; the one that had the name has it still.
         """
+        before: list[Entry | None] = []
+        path = changeable(call, key)
         try:
-            await self._replace(call, temporary, changeable(call, key), size)
+            await self._replace(call, temporary, path, size, before)
         except BaseException:
-            await self.discard(call, temporary)
+            await self._discard_if_whole(call, temporary, path, size, before)
             raise
 
     async def rename(self, call: Call, source: str, key: str) -> None:
@@ -128,7 +130,7 @@ class Storing:
                 raise not_the_service(call, "a directory was not renamed")
             self._directories.clear()
             return
-        await self._replace(call, old, new, found.size)
+        await self._replace(call, old, new, found.size, [])
 
     async def make_directories(self, call: Call, path: str) -> None:
         """Makes a directory and those above it, where they are missing.
@@ -158,7 +160,7 @@ class Storing:
     async def remove(self, call: Call, path: str) -> None:
         """Removes one name; one that is gone is no error."""
         with suppress(NotFoundError):
-            await self._requests.artifacts(call, "DELETE", query=(("identity", path),))
+            await self._requests.delete(call, path)
 
     async def _upload(self, call: Call, path: str, body: Body, *, rereadable: bool) -> None:
         try:
@@ -189,14 +191,31 @@ class Storing:
             text = f"the engine stored {found.size} bytes of {size}; try again"
             raise call.error(ServiceError, text)
 
-    async def _replace(self, call: Call, old: str, new: str, size: int) -> None:
-        """Renames a file, in place of one that has the new name."""
+    async def _discard_if_whole(
+        self, call: Call, temporary: str, path: str, size: int, before: list[Entry | None]
+    ) -> None:
+        """Removes a temporary file whose rename failed, unless it may be the only whole version.
+
+        An engine may rename by a copy, which a lost connection or an error on its disk leaves half done.
+        """
+        if not before:
+            await self.discard(call, temporary)
+            return
+        with CancelScope(shield=True), move_on_after(_CLEAN_UP_SECONDS), suppress(StorageError):
+            now, was = await self._artifacts.find(call, path), before[0]
+            unchanged = (now is None) if was is None else (now is not None and now.etag == was.etag)
+            if unchanged or (now is not None and now.size == size):
+                await self.remove(call, temporary)
+
+    async def _replace(self, call: Call, old: str, new: str, size: int, before: list[Entry | None]) -> None:
+        """Renames a file, in place of one that has the new name, which is added to `before`."""
         lock = self._naming.setdefault(new, asyncio.Lock())
         async with lock:  # what is looked up in between is our own
-            await self._replace_alone(call, old, new, size)
+            there = await self._artifacts.find(call, new)
+            before.append(there)
+            await self._replace_alone(call, old, new, size, there)
 
-    async def _replace_alone(self, call: Call, old: str, new: str, size: int) -> None:
-        there = await self._artifacts.find(call, new)
+    async def _replace_alone(self, call: Call, old: str, new: str, size: int, there: Entry | None) -> None:
         if there is not None and there.directory:
             raise call.error(AlreadyExistsError, "a directory has that name; choose another name")
         if there is None:
@@ -222,16 +241,21 @@ class Storing:
         try:
             await self._rename_checked(call, old, new, size)
         except BaseException:
-            await self._put_back(call, aside, new)
+            await self._put_back(call, aside, new, size)
             raise
         await self.discard(call, aside)
 
-    async def _put_back(self, call: Call, aside: str, path: str) -> None:
-        """Gives a file its old name again, unless the name is taken. Ends within ten seconds."""
+    async def _put_back(self, call: Call, aside: str, path: str, size: int) -> None:
+        """Gives a file its old name again; if the new file has got it whole, removes the old one.
+
+        If something else has the name, such as half of a copy, both files keep their temporary names. Ends within ten
+        seconds.
+        """
         with CancelScope(shield=True), move_on_after(_CLEAN_UP_SECONDS), suppress(StorageError):
-            if await self._artifacts.find(call, path) is None:
+            found = await self._artifacts.find(call, path)
+            if found is None:
                 await self._rename(call, aside, path)
-            else:
+            elif not found.directory and found.size == size:
                 await self.remove(call, aside)
 
     async def _rename_checked(self, call: Call, old: str, new: str, size: int) -> None:

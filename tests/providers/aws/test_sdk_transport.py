@@ -120,7 +120,7 @@ async def test_sts_must_be_trusted(sts: TokenService, proxy: ProxyServer, thread
         async with aclosing(HTTP(threads, tls=tls, proxies=ProxyRules.from_environment(environ))) as http:
             # Python before 3.11.8 and 3.12.2 loses the reason where TLS goes through TLS (gh-113214).
             with pytest.raises(
-                NetworkError, match=r"AWS sign in .*(certificate .*is not trusted|connection was closed)"
+                NetworkError, match=r"AWS sign in .*(certificate of .* is not trusted|connection was closed)"
             ):
                 await CloudCredentials(S3Settings(), http, threads).credentials()
     assert sts.asked == []

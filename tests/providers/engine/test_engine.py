@@ -64,9 +64,9 @@ async def test_a_listing_that_stalls_is_an_error(tmp_path: Path) -> None:
     """A listing that sends nothing any more ends after the stall timeout."""
     async with EngineServer(tmp_path / "volume").serve() as server, session_resources("LAB") as resources:
         settings = EngineSettings(address=server.url, key=server.write_key(tmp_path / "key.pem"))
+        resources.http.stall_timeout = 1.0  # it counts for new connections
         provider = EngineProvider(settings, resources.http, resources.threads)
         await provider.connect()
-        resources.http.stall_timeout = 0.3
         server.switches.stream_end = "silence"
         with pytest.raises(StallTimeoutError):
             await provider.list_page("", recursive=False)
