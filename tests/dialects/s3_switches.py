@@ -125,7 +125,7 @@ UNMET: dict[str, dict[str, str]] = {
     "SHA-256 without etags": {
         **_NO_ETAGS,
         **_OTHER_CHECKSUM,
-        "test_upload_of_another_process_is_resumed": "nothing shows that the parts are the same, so they are sent again",
+        "test_upload_of_another_process_is_resumed": "no answer tells that parts are the same",
     },
     "no etags": _NO_ETAGS,
     "no etags in headers": {**_NO_ETAGS, "test_listing_says_what_stat_says": "only listings have etags"},
