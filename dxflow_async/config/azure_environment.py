@@ -1,7 +1,8 @@
 """Azure's own environment variables: which account they name, and whether its credentials may be used.
 
-Variables are an account of their own. They never mix with an account that settings name: a key or a signature of one
-account must not be sent for another one.
+A key or a signature of one account must never be sent for another one. Variables that name an account are an account
+of their own. A key or a signature without an account belongs to the account of the default remote, as it does for the
+Azure CLI; a remote with a name of its own takes credentials only from variables that name the same account.
 
 Sources: https://learn.microsoft.com/azure/storage/blobs/authorize-data-operations-cli
 https://learn.microsoft.com/cli/azure/azure-cli-configuration
@@ -15,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from dxflow_async.config.azure_endpoint import read_endpoint
 from dxflow_async.config.clouds import AzureSettings
 from dxflow_async.config.connection_string import parse_connection_string
 from dxflow_async.config.texts import trim
@@ -33,27 +35,74 @@ AZURE_ACCOUNT_VARIABLES = (_CONNECTION, *_ACCOUNTS)
 """The variables that name an account. A key or a signature alone names none."""
 
 
-def azure_account(settings: AzureSettings, environ: Mapping[str, str]) -> AzureSettings:
-    """Returns settings with the account of Azure's variables, where the settings name none.
+def azure_account(settings: AzureSettings, environ: Mapping[str, str], *, default: bool = False) -> AzureSettings:
+    """Returns settings with the account and the credentials of Azure's variables, where the settings leave them open.
 
-    Settings that name an endpoint, a connection string or credentials stand for themselves. Settings that name only an
-    account use the variables' credentials if those belong to the same account.
+    Settings that have credentials, are anonymous, or name an endpoint that is not of Azure's form, stand for
+    themselves. Settings that name an account use the variables' credentials if those belong to the same account.
+
+    Args:
+        settings: of a remote.
+        environ: the environment.
+        default: whether it is the default remote, and this machine configures it: a key or a signature alone belongs
+            to its account. It never belongs to an account that a hub names.
 
     Raises:
-        ConfigurationError: two variables contradict each other; the message names both, and shows no value.
+        ConfigurationError: two variables contradict each other, or variables with credentials name another account
+            than the settings of the default remote do; the message names both, and shows no secret.
     """
-    if any((settings.endpoint, settings.connection_string, settings.account_key, settings.sas_token)):
+    if any((settings.connection_string, settings.account_key, settings.sas_token)):
         return settings
-    if settings.credentials is not None:
-        return settings if settings.account else replace(settings, account=_only(environ, _ACCOUNTS)[0])
-    found = _account_of(environ)
-    if settings.account is None:
+    if settings.credentials is not None or settings.anonymous:
+        named = settings.account or settings.endpoint
+        return settings if named else replace(settings, account=_only(environ, _ACCOUNTS)[0])
+    found = _account_of(environ) if settings.endpoint is None else {}
+    setting, account = _account_in(settings)
+    if account is None:
         return replace(settings, **found)
-    if found.get("connection_string"):
-        found = {"account": _named(found["connection_string"])[1], **found}
-    if found.get("account") != settings.account:
+    found = found or _account_of(environ)
+    if not found:
+        return _with_lone_credentials(settings, account, environ) if default else settings
+    theirs = _named(found["connection_string"])[1] if found.get("connection_string") else found.get("account")
+    if theirs == account:
+        if settings.endpoint is not None:
+            found = _credentials_at_endpoint(found)
+        return replace(settings, **{**found, "account": account})
+    if default and any(found.get(each) for each in ("connection_string", "account_key", "sas_token")):
+        variable = _CONNECTION if found.get("connection_string") else _only(environ, _ACCOUNTS)[1]
+        raise ConfigurationError(
+            f"{setting} and {variable} name different accounts, and {setting} has no credentials of its own; unset "
+            f"the variable, set AZURE.account_key or AZURE.sas_token, or set {_MODE} to login to sign in instead"
+        )
+    return settings
+
+
+def _with_lone_credentials(settings: AzureSettings, account: str, environ: Mapping[str, str]) -> AzureSettings:
+    """Returns settings with a key or a signature of the variables, which name no account."""
+    key, sas = _only(environ, _KEYS)[0], _value(environ, _SAS)
+    if _signs_in(environ) or (key is None and sas is None):
         return settings
-    return replace(settings, **{**found, "account": settings.account})
+    return replace(settings, account=account, account_key=key, sas_token=None if key else sas)
+
+
+def _account_in(settings: AzureSettings) -> tuple[str, str | None]:
+    """Returns the setting that names an account, and the account. An endpoint counts if its host is of Azure's form."""
+    if settings.endpoint is None:
+        return "AZURE.account", settings.account
+    found = read_endpoint(settings.endpoint)
+    host = urlsplit(settings.endpoint).hostname or ""
+    if found.account is None or not host.startswith(f"{found.account}."):
+        return "AZURE.endpoint", None
+    if settings.account not in (None, found.account):
+        return "AZURE.endpoint", None
+    return "AZURE.endpoint", found.account
+
+
+def _credentials_at_endpoint(found: dict[str, Any]) -> dict[str, Any]:
+    """Returns the credentials of variables without the endpoint that they name."""
+    if found.get("connection_string"):
+        found = _named(found["connection_string"])[0]
+    return {name: value for name, value in found.items() if name in ("account_key", "sas_token")}
 
 
 def _account_of(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -81,20 +81,26 @@ def configured_by(settings: Any, environ: Mapping[str, str] = os.environ) -> str
     return None
 
 
-def with_sdk_configuration(settings: Any, environ: Mapping[str, str] = os.environ) -> Any:
+def with_sdk_configuration(settings: Any, environ: Mapping[str, str] = os.environ, *, default: bool = False) -> Any:
     """Settings in which the service is named that the SDK's configuration names, where they name none themselves.
 
     For S3 that is the endpoint and the addressing style, for Azure the account. Credentials of S3 and of Google stay
     the SDK's.
 
+    Args:
+        settings: of a remote.
+        environ: the environment.
+        default: whether it is a remote that is always there, and this machine's settings configure it.
+
     Raises:
-        ConfigurationError: a configuration file of the SDK, or an endpoint in it, is not valid.
+        ConfigurationError: a configuration file of the SDK, or an endpoint in it, is not valid; or the variables
+            contradict the settings.
     """
     match settings:
         case S3Settings(endpoint=None):
             return _with_aws_endpoint(settings, environ)
         case AzureSettings():
-            return azure_account(settings, environ)
+            return azure_account(settings, environ, default=default)
     return settings
 
 

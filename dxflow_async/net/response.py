@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from dxflow_async.streams import Buffer, Run, Write
 
-__all__ = ["Headers", "Response", "header_name"]
+__all__ = ["Headers", "Response", "header_name", "unknown_coding"]
 
 
 class Headers(dict[str, str]):
@@ -29,6 +29,20 @@ class Headers(dict[str, str]):
 def header_name(name: bytes) -> str:
     """Returns a header's name in lower case. Servers send the same few names again and again."""
     return name.decode("latin-1").lower()
+
+
+def unknown_coding(headers: Headers) -> str | None:
+    """Returns the transfer coding of a body that cannot be decoded; None if there is none but `chunked`.
+
+    No request asks for another one, so a body that has one is not the object's bytes.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.1
+    """
+    told = headers.get("transfer-encoding")
+    if told is None or told == "chunked":
+        return None
+    codings = [each.strip().lower() for each in told.split(",")]
+    return next((each for each in codings if each not in ("chunked", "identity", "")), None)
 
 
 class Response(ABC):

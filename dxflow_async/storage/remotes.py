@@ -149,7 +149,8 @@ class Remotes:
             return Remote(name, with_sdk_configuration(named))
         own = getattr(self._account.apply_provider_settings(settings, name), name.lower())
         if own.configured or not self._account.embedded:
-            return Remote(name, with_sdk_configuration(own))
+            here = getattr(settings, name.lower()).configured
+            return Remote(name, with_sdk_configuration(own, default=here))
         source = configured_by(own) if settings.sdk_configuration else None
         return Remote(name, None if source is None else with_sdk_configuration(own), source)
 

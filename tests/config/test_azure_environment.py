@@ -17,6 +17,9 @@ SCIENCE = f"AccountName=science;AccountKey={KEY}"
 SIGNED = "BlobEndpoint=https://science.blob.core.windows.net;SharedAccessSignature=sv=1&sig=2"
 
 
+HOST = "https://science.blob.core.windows.net"
+
+
 async def function() -> SASToken:
     """A function of the settings."""
     return SASToken(token="sv=1&sig=own")
@@ -61,11 +64,26 @@ def variables(**values: str) -> dict[str, str]:
         ({"account": "science"}, {"ACCOUNT": "science", "KEY": KEY}, {"account_key": KEY}),
         ({"account": "science"}, {"CONNECTION_STRING": SCIENCE}, {"connection_string": SCIENCE}),
         ({"account": "science"}, {"CONNECTION_STRING": SIGNED}, {"connection_string": SIGNED}),
-        ({"account": "own"}, {"ACCOUNT": "science", "KEY": KEY, "SAS_TOKEN": "sv=1"}, {}),
-        ({"account": "own"}, {"CONNECTION_STRING": SCIENCE}, {}),
-        ({"account": "own"}, {"CONNECTION_STRING": SIGNED}, {}),
-        ({"account": "own"}, {"KEY": KEY}, {}),
-        ({"account": "own"}, {"SAS_TOKEN": "sv=1"}, {}),
+        ({"account": "science"}, {"ACCOUNT": "science", "SAS_TOKEN": "sv=1"}, {"sas_token": "sv=1"}),
+        ({"account": "science"}, {"ACCOUNT": "science", "KEY": KEY, "AUTH_MODE": "login"}, {}),
+        ({"endpoint": HOST}, {"ACCOUNT": "science", "KEY": KEY}, {"account": "science", "account_key": KEY}),
+        ({"endpoint": HOST}, {"CONNECTION_STRING": SIGNED}, {"account": "science", "sas_token": "sv=1&sig=2"}),
+        # A key or a signature alone belongs to the account of the settings, as for the Azure CLI.
+        ({"account": "own"}, {"KEY": KEY}, {"account_key": KEY}),
+        ({"account": "own"}, {"ACCOUNT_KEY": f" {KEY}"}, {"account_key": KEY}),
+        ({"account": "own"}, {"SAS_TOKEN": "sv=1"}, {"sas_token": "sv=1"}),
+        ({"account": "own"}, {"KEY": KEY, "SAS_TOKEN": "sv=1"}, {"account_key": KEY}),
+        ({"account": "own"}, {"KEY": KEY, "AUTH_MODE": "login"}, {}),
+        ({"endpoint": HOST}, {"KEY": KEY}, {"account": "science", "account_key": KEY}),
+        # An account of the variables without credentials says nothing of another one.
+        ({"account": "own"}, {"ACCOUNT": "science"}, {}),
+        ({"account": "own"}, {"ACCOUNT": "science", "KEY": KEY, "AUTH_MODE": "login"}, {}),
+        # No credentials are wanted.
+        ({"account": "science", "anonymous": True}, {"ACCOUNT": "science", "KEY": KEY}, {}),
+        ({"anonymous": True}, {"ACCOUNT": "science", "KEY": KEY}, {"account": "science"}),
+        # An endpoint that names no account gets nothing.
+        ({"endpoint": "http://127.0.0.1:10000/science"}, {"ACCOUNT": "science", "KEY": KEY}, {}),
+        ({"endpoint": "https://e.example", "account": "science"}, {"KEY": KEY}, {}),
         # A function of the settings: only the account's name is the variables'.
         ({"credentials": function}, {"ACCOUNT": "science", "KEY": KEY}, {"account": "science"}),
         ({"credentials": function, "account": "own"}, {"ACCOUNT": "science", "KEY": KEY}, {}),
@@ -73,9 +91,41 @@ def variables(**values: str) -> dict[str, str]:
 )
 def test_which_account_counts(settings: dict[str, Any], environ: dict[str, str], changed: dict[str, Any]) -> None:
     """The settings win wholly, the variables count where they name the same account or the settings name none."""
-    found = azure_account(AzureSettings(**settings), variables(**environ))
+    found = azure_account(AzureSettings(**settings), variables(**environ), default=True)
     assert found == AzureSettings(**{**settings, **changed})
     assert not any(secret in repr(found) for secret in (KEY, OTHER_KEY, "sv=", "sig="))
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting"),
+    [({"account": "own"}, "account"), ({"endpoint": "https://own.blob.core.windows.net"}, "endpoint")],
+)
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({"ACCOUNT": "science", "KEY": KEY}, "ACCOUNT"),
+        ({"ACCOUNT_NAME": "science", "SAS_TOKEN": "sv=1"}, "ACCOUNT_NAME"),
+        ({"CONNECTION_STRING": SCIENCE}, "CONNECTION_STRING"),
+        ({"CONNECTION_STRING": SIGNED}, "CONNECTION_STRING"),
+    ],
+)
+def test_credentials_of_another_account(
+    settings: dict[str, Any], setting: str, environ: dict[str, str], variable: str
+) -> None:
+    """Variables of another account contradict the default remote's; a remote with a name has its own account."""
+    given = AzureSettings(**settings)
+    names = f"AZURE.{setting} and AZURE_STORAGE_{variable} name different accounts"
+    with pytest.raises(ConfigurationError, match=names) as raised:
+        azure_account(given, variables(**environ), default=True)
+    assert not any(secret in str(raised.value) for secret in (KEY, "sv=1"))
+    assert azure_account(given, variables(**environ)) == given
+
+
+def test_a_key_without_an_account_belongs_to_one_remote() -> None:
+    """Other remotes than the default one do not use a key or a signature whose account is not named."""
+    for environ in (variables(KEY=KEY), variables(SAS_TOKEN="sv=1")):
+        own = AzureSettings(account="own")
+        assert azure_account(own, environ) == own
 
 
 @pytest.mark.parametrize(

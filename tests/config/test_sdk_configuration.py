@@ -155,7 +155,7 @@ def test_azures_variables_are_an_account() -> None:
     """They count where the settings name no account; the key of an account that is not named is not used."""
     environ = {"AZURE_STORAGE_ACCOUNT": "science", "AZURE_STORAGE_KEY": "a2V5"}
     assert with_sdk_configuration(AzureSettings(), environ) == AzureSettings(account="science", account_key="a2V5")
-    own = AzureSettings(account="own")
+    own = AzureSettings(account="own", account_key="a2V5")
     assert azure_account(own, environ) is own
     assert azure_account(AzureSettings(), {"AZURE_STORAGE_KEY": "a2V5"}) == AzureSettings()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-__all__ = ["Answer", "Ask", "S3Error", "document", "element", "instant", "parsed"]
+__all__ = ["Answer", "Ask", "S3Error", "document", "element", "instant", "parsed", "without_etags"]
 
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _ESCAPED = {'"': "&quot;", "\r": "&#13;"}
@@ -113,3 +114,12 @@ def parsed(data: bytes) -> ET.Element:
 def instant(seconds: float) -> str:
     """Formats a time as S3 does in XML."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+def without_etags(answer: Answer, *, everywhere: bool) -> Answer:
+    """Returns an answer without its ETag, and if it is a document, without the ETags in it where `everywhere`."""
+    headers = {name: value for name, value in answer.headers.items() if name != "ETag"}
+    body = answer.body
+    if everywhere and headers.get("Content-Type") == "application/xml":
+        body = re.sub(rb"<ETag>[^<]*</ETag>", b"", body)
+    return replace(answer, headers=headers, body=body)

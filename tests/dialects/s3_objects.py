@@ -12,7 +12,7 @@ from dataclasses import replace
 from email.utils import formatdate
 from urllib.parse import parse_qsl, unquote
 
-from tests.dialects.s3_checksums import checksum, sent_checksums, verify_md5
+from tests.dialects.s3_checksums import checksum, verify_md5
 from tests.dialects.s3_exchange import Answer, Ask, S3Error, document, element, instant, parsed
 from tests.dialects.s3_metadata import sent_metadata, told_metadata
 from tests.dialects.s3_service import KEY_MD5, S3Service
@@ -94,7 +94,7 @@ def put(service: S3Service, ask: Ask) -> Answer:
     service.check_condition(ask)
     checksums: dict[str, str] = {}
     if not service.quirks.no_checksums:
-        checksums = sent_checksums(ask.headers, ask.body) or {"crc64nvme": checksum("crc64nvme", ask.body)}
+        checksums = service.checksums_of(ask, ask.body) or {"crc64nvme": checksum("crc64nvme", ask.body)}
     stored = replace(
         template(service, ask),
         data=ask.body,
@@ -185,7 +185,7 @@ def template(service: S3Service, ask: Ask) -> StoredObject:
         data=b"",
         etag="",
         headers={name: ask.headers[name] for name in (*_SYSTEM, *_ENCRYPTION) if name in ask.headers},
-        metadata=sent_metadata(ask.headers, service.quirks.metadata),
+        metadata={} if service.quirks.no_metadata else sent_metadata(ask.headers, service.quirks.metadata),
         checksums={},
         checksum_type="FULL_OBJECT",
         modified=service.now(),

@@ -19,6 +19,7 @@ class Quirks:
         refuses_checksum_mode: HEAD and GET with `x-amz-checksum-mode` fail with 400 InvalidArgument (Backblaze B2).
         refuses_copies: status and code with which CopyObject and UploadPartCopy are refused.
         no_checksums: checksum headers are ignored and none is returned; only Content-MD5 is compared.
+        other_checksum: the algorithm that is used whatever was sent or asked for.
         refuses_unsigned: UNSIGNED-PAYLOAD fails with XAmzContentSHA256Mismatch, of requests with a body or of all.
         refuses_delete_objects: DeleteObjects fails with this status and code (Google Cloud Storage).
         uniform_parts: all parts but the last must have the same size (Cloudflare R2).
@@ -37,6 +38,8 @@ class Quirks:
         metadata: how values beyond ASCII are kept. Amazon decodes RFC 2047 and returns it; `"utf8"` keeps the bytes
             as they are (MinIO); `"refused"` fails with 400 InvalidArgument.
         plain_etags: ETags have no quotes.
+        no_etags: there are no ETags, in headers only (a proxy that changes bodies) or everywhere.
+        no_metadata: user metadata is dropped.
         terse_listing: objects in listings have no owner, no storage class and no checksum algorithm.
         v1_only: pages have markers and no tokens: `list-type=2` is ignored, or refused with 501.
         no_next_marker: pages have no `NextMarker`, and what a common prefix stands for is behind it.
@@ -63,6 +66,7 @@ class Quirks:
     refuses_checksum_mode: bool = False
     refuses_copies: tuple[int, str] | None = None
     no_checksums: bool = False
+    other_checksum: str | None = None
     refuses_unsigned: Literal["bodies", "all"] | None = None
     refuses_delete_objects: tuple[int, str] | None = None
     uniform_parts: bool = False
@@ -79,6 +83,8 @@ class Quirks:
     html_400_every: int | None = None
     metadata: Literal["rfc2047", "utf8", "refused"] = "rfc2047"
     plain_etags: bool = False
+    no_etags: Literal["headers", "everywhere"] | None = None
+    no_metadata: bool = False
     terse_listing: bool = False
     v1_only: Literal["ignored", "refused"] | None = None
     no_next_marker: bool = False

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from tests.dialects.s3_exchange import Answer, Ask, S3Error
+from tests.dialects.s3_exchange import Answer, Ask, S3Error, without_etags
 from tests.dialects.s3_operations import Operation, operation_of
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_service import S3Service
@@ -184,6 +184,8 @@ class S3Server:
         )
         if not code and self._service.loses(operation.name, ask) and request.transport is not None:
             request.transport.abort()
+        if self.quirks.no_etags is not None:
+            answer = without_etags(answer, everywhere=self.quirks.no_etags == "everywhere")
         return await self._send(request, answer)
 
     def _answer(self, operation: Operation, ask: Ask) -> Answer:

@@ -8,6 +8,7 @@ import time
 from typing import NoReturn
 from urllib.parse import quote_plus
 
+from tests.dialects.s3_checksums import checksum, sent_checksums
 from tests.dialects.s3_exchange import Answer, Ask, S3Error
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_store import Bucket, StoredObject, Upload
@@ -145,6 +146,11 @@ class S3Service:
             return False
         self.failed.add(("lost", ask.bucket, ask.key))
         return True
+
+    def checksums_of(self, ask: Ask, data: bytes) -> dict[str, str]:
+        """Returns the checksums of a body that its request announces, or those that this server uses instead."""
+        other = self.quirks.other_checksum
+        return sent_checksums(ask.headers, data) if other is None else {other: checksum(other, data)}
 
     def fail_once(self, operation: str, ask: Ask) -> None:
         """Makes an operation fail once for each key, after its status was sent."""

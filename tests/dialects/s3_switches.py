@@ -13,6 +13,9 @@ SWITCHES = {
     "checksums invalid": Quirks(refuses_checksums=(400, "InvalidRequest")),
     "checksum mode refused": Quirks(refuses_checksum_mode=True),
     "no checksums": Quirks(no_checksums=True),
+    "CRC64NVME only": Quirks(other_checksum="crc64nvme"),
+    "SHA-256 only": Quirks(other_checksum="sha256"),
+    "SHA-256 without etags": Quirks(other_checksum="sha256", no_etags="everywhere"),
     "signed bodies": Quirks(refuses_unsigned="bodies"),
     "signed requests": Quirks(refuses_unsigned="all"),
     "DeleteObjects not implemented": Quirks(refuses_delete_objects=(501, "NotImplemented")),
@@ -31,6 +34,10 @@ SWITCHES = {
     "raw UTF-8 metadata": Quirks(metadata="utf8"),
     "ASCII metadata": Quirks(metadata="refused"),
     "etags without quotes": Quirks(plain_etags=True),
+    "no etags": Quirks(no_etags="everywhere"),
+    "no etags in headers": Quirks(no_etags="headers"),
+    "no metadata": Quirks(no_metadata=True),
+    "neither etags nor metadata": Quirks(no_etags="everywhere", no_metadata=True),
     "terse listings": Quirks(terse_listing=True),
     "version 1 listings": Quirks(v1_only="ignored", page_size=3),
     "version 2 listings refused": Quirks(v1_only="refused", page_size=3),
@@ -72,6 +79,10 @@ ENGINE_ONLY = {"errors after 200", "HTML 400"}
 """Switches under which single calls of the provider fail, and the engine makes up for it."""
 
 LONG = {
+    "SHA-256 only",
+    "SHA-256 without etags",
+    "no etags in headers",
+    "neither etags nor metadata",
     "neither length",
     "no ranges nor lengths",
     "version 2 listings refused",
@@ -88,12 +99,38 @@ _NO_CHECKSUM = {
 
 _IN_PARTS = "the engine sends it in parts"
 
+_NO_ETAGS = {
+    "test_copy": "a copy cannot be conditional",
+    "test_etag_pins_the_version": "no version has a name",
+}
+
+_OTHER_CHECKSUM = {
+    "test_reported_checksum_is_that_of_the_bytes": "reads report another checksum",
+}
+
+_NO_METADATA = {
+    "test_metadata": "metadata is refused",
+    "test_time_of_the_source": "no time of the source is kept",
+    "test_copy_keeps_a_time": "no time of the source is kept",
+}
+
 UNMET: dict[str, dict[str, str]] = {
     "small bodies": {"test_body_of_several_buffers": _IN_PARTS, "test_reads_closed_early": _IN_PARTS},
     "checksums refused": _NO_CHECKSUM,
     "checksums invalid": _NO_CHECKSUM,
     "no checksums": _NO_CHECKSUM,
     "checksum mode refused": {"test_reported_checksum_is_that_of_the_bytes": "reads report no checksum"},
+    "CRC64NVME only": _OTHER_CHECKSUM,
+    "SHA-256 only": _OTHER_CHECKSUM,
+    "SHA-256 without etags": {
+        **_NO_ETAGS,
+        **_OTHER_CHECKSUM,
+        "test_upload_of_another_process_is_resumed": "no answer tells that parts are the same",
+    },
+    "no etags": _NO_ETAGS,
+    "no etags in headers": {**_NO_ETAGS, "test_listing_says_what_stat_says": "only listings have etags"},
+    "no metadata": _NO_METADATA,
+    "neither etags nor metadata": {**_NO_ETAGS, **_NO_METADATA},
     "weak etags": {"test_copy": "a copy cannot be conditional"},
     "weak etags in headers": {
         "test_copy": "a copy cannot be conditional",

@@ -297,3 +297,19 @@ async def test_two_answers_are_not_one(client: Client) -> None:
     async with ScriptedServer(answer(body=b"right") + b"HTTP/1.1 200 OK\r\n") as server:
         with contextlib.suppress(NetError):  # strict is fine; wrong is not
             assert (await fetch(client, server.url))[1] == b"right"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "x-new"])
+async def test_bodies_in_an_unknown_coding(client: Client, coding: str) -> None:
+    """A body with a transfer coding that nobody asked for is an error that names it, never the object's bytes."""
+    head = f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\nConnection: close\r\n\r\n".encode()
+    async with ScriptedServer(head + b"2\r\nok\r\n0\r\n\r\n") as server:
+        with pytest.raises(NetError, match=f"coding, {coding.partition(',')[0]}"):
+            await fetch(client, server.url)
+
+
+async def test_chunked_in_other_letters(client: Client) -> None:
+    """The coding's name counts in any letters."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n"
+    async with ScriptedServer(head + b"2\r\nok\r\n0\r\n\r\n") as server:
+        assert (await fetch(client, server.url))[1] == b"ok"

@@ -15,6 +15,8 @@ import pytest
 from dxflow_async.exceptions import AccessDeniedError
 from dxflow_async.providers.common.server_clock import ServerClock, spell_duration
 from dxflow_async.providers.contract import Provider
+from tests.dialects.s3_quirks import Quirks
+from tests.dialects.s3_server import S3Server
 from tests.providers.connected_providers import Connect, ConnectAzure
 from tests.servers.other_clock import OtherClockServer
 
@@ -132,6 +134,36 @@ async def test_refusal_that_stays(connected: dict[str, Callable[..., Provider]],
         with pytest.raises(AccessDeniedError):
             await use(provider, head=head)
         assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("service", "head", "code", "advice"),
+    [
+        ("s3", True, None, "set the clock"),
+        ("s3", False, "RequestTimeTooSkewed", "set the clock"),
+        ("s3", False, "RequestExpired", "set the clock"),
+        ("azure", False, "AuthenticationFailed", "check AZURE.account and AZURE.account_key"),
+    ],
+)
+async def test_advice_after_the_clock(
+    connected: dict[str, Callable[..., Provider]], service: str, head: bool, code: str | None, advice: str
+) -> None:
+    """A refusal of the time advises about the clock, and not about rights or who pays."""
+    async with OtherClockServer(service, 2520, code or "RequestTimeTooSkewed") as server:
+        with pytest.raises(AccessDeniedError) as raised:
+            await use(connected[service](server.url), head=head)
+    text = str(raised.value)
+    assert advice in text
+    assert not re.search(r"rights|requester_pays|s3:GetObject", text)
+
+
+async def test_reason_after_the_clock(connect: Connect) -> None:
+    """Where the service refuses rights once the time is right, the advice is about rights and not about the clock."""
+    async with S3Server(Quirks(clock_offset=7200.0, denied=frozenset({"GetObject"}))) as server:
+        provider = connect(server.endpoint, access_key=server.access_key, secret_key=server.secret_key)
+        with pytest.raises(AccessDeniedError, match="s3:GetObject") as raised:
+            await use(provider, head=False)
+    assert "clock" not in str(raised.value)
 
 
 async def test_time_in_the_body(connect: Connect) -> None:

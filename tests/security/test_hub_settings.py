@@ -114,6 +114,23 @@ async def test_an_endpoint_with_credentials_gets_these(
     assert "machine" not in seen
 
 
+@pytest.mark.parametrize("name", ["AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_KEY"])
+async def test_a_signature_without_an_account_is_not_a_hubs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key or a signature of the environment goes to the account of this machine's settings, never to a hub's."""
+    monkeypatch.setenv(name, KEY)
+    told = [answer(body=json.dumps(tree).encode()) for tree in (LOGIN, {"AZURE": {"account": "evil"}})]
+    for own, used in ((AzureSettings(account="mine12"), True), (AzureSettings(), False)):
+        async with ScriptedServer(*told) as hub:
+            settings = Settings(home=tmp_path / "home", azure=own)
+            async with AsyncSession("me@example.org", "pw", hub=hub.url, settings=settings) as session:
+                remote = await session._resolver._remotes.find("AZURE")
+        assert isinstance(remote.settings, AzureSettings)
+        assert remote.settings.account == (own.account or "evil")
+        assert (KEY in (remote.settings.account_key, remote.settings.sas_token)) is used
+
+
 def test_this_machines_settings_win_whole() -> None:
     """Where this machine configures a provider nothing of the hub's is mixed in."""
     settings = Settings(aws=AWSSettings(region="eu-central-1"), azure=AzureSettings(account="mine12"))

@@ -23,7 +23,7 @@ from dxflow_async.net.aiohttp_lane.watch import Watch
 from dxflow_async.net.errors import ConnectionBrokenError, NetError
 from dxflow_async.net.proxy import Proxy
 from dxflow_async.net.request import SEND_SIZE, Request, Timeouts, check_body_size
-from dxflow_async.net.response import Response
+from dxflow_async.net.response import Response, unknown_coding
 from dxflow_async.streams import Body, Buffered
 
 __all__ = ["AiohttpLane"]
@@ -188,7 +188,11 @@ class AiohttpLane:
         if early or (untimed and not response.content.is_eof()):
             connection.protocol.read_timeout = self._timeouts.stall
             connection.protocol.start_timeout()
-        return AiohttpResponse(response, connection, self._timeouts)
+        made = AiohttpResponse(response, connection, self._timeouts)
+        if (coding := unknown_coding(made.headers)) is not None:
+            response.close()
+            raise ConnectionBrokenError(f"the answer is not HTTP (an unknown transfer coding, {coding[:40]})")
+        return made
 
 
 async def _joined(request: Request) -> bytes:

@@ -23,7 +23,7 @@ from dxflow_async.net.fast.sizes import CHUNK_SIZE, INBOX_SIZE, MAX_HEAD_SIZE, P
 from dxflow_async.net.fast.transport import SocketTransport, StreamOutcome
 from dxflow_async.net.pace import Pace, is_keep_alive
 from dxflow_async.net.request import Timeouts
-from dxflow_async.net.response import Headers, header_name
+from dxflow_async.net.response import Headers, header_name, unknown_coding
 from dxflow_async.streams import Buffer, Run, Write
 
 __all__ = ["Receiver"]
@@ -273,7 +273,8 @@ class Receiver(asyncio.BufferedProtocol):
             if self._complete:
                 self._keep_alive = False
             else:
-                self._fail(ConnectionBrokenError(f"the answer is not HTTP ({error})"))
+                reason = error.__context__ or error  # the parser hides what its callbacks raise
+                self._fail(ConnectionBrokenError(f"the answer is not HTTP ({reason})"))
                 self._transport.abort()
 
     def on_message_begin(self) -> None:
@@ -292,6 +293,8 @@ class Receiver(asyncio.BufferedProtocol):
             self._pace.keep_alive(self._moved)
             return  # an interim response: the final one follows
         headers = self._headers
+        if (coding := unknown_coding(headers)) is not None:
+            raise ValueError(f"an unknown transfer coding, {coding[:40]}")
         self._keep_alive = self._parser.should_keep_alive()
         self._chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         if self._method == "HEAD" or status in (204, 304):

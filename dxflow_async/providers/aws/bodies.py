@@ -15,6 +15,7 @@ from typing import NamedTuple
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
 from dxflow_async.providers.aws.dialects import Ability
+from dxflow_async.providers.aws.headers import other_digest
 from dxflow_async.providers.aws.refusals import Judge
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.common.etags import opaque_tag
@@ -30,7 +31,8 @@ class SentBody(NamedTuple):
 
     Attributes:
         response: the service's answer.
-        confirmed: its ETag is the MD5 of the body, whose bytes have the CRC32C that it announces.
+        confirmed: its ETag is the MD5 of the body, or it reports another checksum than was sent, which is that of the
+            body; and the bytes of the body have the CRC32C that it announces.
     """
 
     response: Response
@@ -100,7 +102,7 @@ async def _send(
     if refused is not None:
         requests.refused(Ability.OBJECT_CRC32C, refused, "bodies carry a Content-MD5 instead")
         dialect.refuse(Ability.PART_CRC32C, refused)
-    confirmed = _is_confirmed(requests, call, response, digest)
+    confirmed = _is_confirmed(requests, call, response, digest) or await _is_told(requests, call, response, body)
     return SentBody(response, confirmed and body.crc32c is not None)
 
 
@@ -108,14 +110,15 @@ async def _compare(requests: Requests, call: Call, response: Response, body: Bod
     """Compares an object whose CRC32C the server may have ignored with the ETag."""
     if ability is not Ability.OBJECT_CRC32C or requests.dialect.known(ability):
         requests.dialect.accept(ability)
-        return SentBody(response, confirmed=False)  # only some answers lack it
+        return SentBody(response, confirmed=await _is_told(requests, call, response, body))  # only some answers lack it
     try:
         digest = await _md5(requests, call, body)
     except BaseException:
         response.close()
         raise
     requests.refused(ability, "it is not returned", "bodies carry a Content-MD5 instead")
-    return SentBody(response, _is_confirmed(requests, call, response, digest))
+    confirmed = _is_confirmed(requests, call, response, digest) or await _is_told(requests, call, response, body)
+    return SentBody(response, confirmed)
 
 
 async def _md5(requests: Requests, call: Call, body: Body) -> bytes:
@@ -137,6 +140,41 @@ async def _md5(requests: Requests, call: Call, body: Body) -> bytes:
     if body.crc32c not in (None, crc32c):
         raise call.error(ChecksumMismatchError, "the bytes changed while they were sent; try again")
     return digest.digest()
+
+
+async def _is_told(requests: Requests, call: Call, response: Response, body: Body) -> bool:
+    """Returns whether an answer reports another checksum than was sent, which is that of the body.
+
+    A service may compute a CRC64NVME or a SHA-256 of its own. It is compared where it can be computed here, and proves
+    nothing otherwise.
+
+    Raises:
+        ChecksumMismatchError: it is that of other bytes, or the body has another CRC32C than it announces.
+    """
+    expected = other_digest(response.headers)
+    if expected is None or body.crc32c is None:
+        return False
+    running, crc32c = expected.running(), 0
+
+    def update(chunk: Buffer) -> None:
+        nonlocal crc32c
+        running.update(chunk)
+        crc32c = checksum.crc32c(chunk, crc32c)
+
+    try:
+        async with chunks_of(body) as chunks:
+            async for chunk in chunks:
+                await requests.threads.run(update, chunk)
+    except BaseException:
+        response.close()
+        raise
+    if crc32c == body.crc32c and running.value == expected.value:
+        return True
+    response.close()
+    text = "the bytes changed while they were sent; try again"
+    if crc32c == body.crc32c:
+        text = f"the service stored bytes with another {expected.shown} than was sent; try again"
+    raise call.error(ChecksumMismatchError, text)
 
 
 def _is_confirmed(requests: Requests, call: Call, response: Response, digest: bytes) -> bool:

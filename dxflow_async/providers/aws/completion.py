@@ -201,7 +201,7 @@ class Completion:
             look: compare the size of the object if the answer proves nothing.
         """
         etag = parse_etag(document.values.get("ETag"))
-        if not etag:
+        if not etag and not self._provider.learned.lacks_etags:
             raise not_the_service(self._call, "it does not name the object that was put together")
         entry = Entry(self._key, sum(receipt.part.size for receipt in self._receipts), etag=etag)
         told, kind = document.values.get("ChecksumCRC32C", ""), document.values.get("ChecksumType", "").upper()
@@ -209,7 +209,7 @@ class Completion:
         if value is not None and (kind == FULL_OBJECT or value == self._crc32c):
             entry.crc32c = value
             return entry
-        joined = opaque_tag(etag) == multipart_etag(self._receipts)
+        joined = opaque_tag(etag or "") == multipart_etag(self._receipts)
         if told and (composite := self._composite()) is not None:
             same = checksum.decode(told.partition("-")[0]) == composite
             if not same and (kind == "COMPOSITE" or "-" in told):
@@ -217,7 +217,7 @@ class Completion:
             joined = joined or same
         if joined and self._verified:
             entry.crc32c = self._crc32c
-        if look and not joined:
+        if not joined and (look or etag is None):
             await self._look(entry)
         return entry
 

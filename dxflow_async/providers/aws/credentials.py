@@ -16,7 +16,7 @@ from dxflow_async.config.texts import check_secret, trim
 from dxflow_async.config.validation import not_allowed
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.providers.aws.endpoints import Base, RuleSet, base_at, check_bucket, no_endpoint
-from dxflow_async.providers.aws.environment_keys import keys_of_environment
+from dxflow_async.providers.aws.environment_keys import keys_of_environment, token_of_environment
 from dxflow_async.providers.aws.errors import is_key_refusal, is_token_refusal
 from dxflow_async.providers.aws.sdk_transport import SDKTransport, reach_metadata_directly, use_transport
 from dxflow_async.providers.common.remote_names import for_remote
@@ -62,7 +62,7 @@ class CloudCredentials:
         if settings.credentials is not None:
             self._renewed = RenewedCredentials(name, "AWS", settings.credentials, AccessKeys)
         if settings.access_key and settings.secret_key:
-            self.fixed = Credentials(settings.access_key, settings.secret_key, settings.session_token)
+            self.fixed = _given_keys(settings, name)
         known = self.fixed is not None or self._renewed is not None
         self._complete = bool(known and settings.endpoint and not settings.profile)
         if self._complete:
@@ -233,12 +233,34 @@ class CloudCredentials:
             reach_metadata_directly(sdk)
         except BotoCoreError as error:
             profile = self._settings.profile or os.environ.get("AWS_PROFILE")
-            setting = for_remote("AWS.profile", self._name, "AWS")
+            setting = for_remote("AWS.profile", self._name, "AWS") if self._settings.profile else "AWS_PROFILE"
             if profile is not None and holds_key(profile):
                 raise ConfigurationError(not_allowed(setting, profile, "the name of a profile")) from None
             raise ConfigurationError(f"{setting} = {profile!r}: {error}") from error
         else:
             return sdk
+
+
+_TEMPORARY = "ASIA"
+"""How the id of a key begins that is valid with a session token only.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+"""
+
+
+def _given_keys(settings: AWSSettings, name: str) -> Credentials:
+    """Returns the keys of the settings, with the token of the environment if it belongs to these keys.
+
+    Raises:
+        ConfigurationError: they are temporary keys of Amazon's without their token.
+    """
+    access, secret = settings.access_key or "", settings.secret_key or ""
+    token = settings.session_token or token_of_environment(access, secret)
+    if token is None and settings.endpoint is None and access.startswith(_TEMPORARY):
+        told = "AWS.access_key is one of temporary credentials, which need AWS.session_token: set it"
+        other = " (AWS_SESSION_TOKEN belongs to other keys)" if os.environ.get("AWS_SESSION_TOKEN") else ""
+        raise ConfigurationError(for_remote(told, name, "AWS") + other)
+    return Credentials(access, secret, token)
 
 
 def _region_of_environment() -> str | None:

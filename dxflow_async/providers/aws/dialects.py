@@ -47,6 +47,8 @@ class Ability(StrEnum):
     FINISH_FULL = "full-object CRC32C at completion"
     FINISH_PARTS = "CRC32C of parts at completion"
     MD5_ETAGS = "MD5s as ETags"
+    ETAGS = "ETags of objects"
+    METADATA = "metadata of objects"
     BATCH_DELETE = "deletion of many objects in one request"
     DELETE_MD5 = "Content-MD5 of deletions"
     LIST_V2 = "ListObjectsV2"

@@ -17,7 +17,7 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.common.sigv4 import Credentials
 from dxflow_async.security.redaction import Secret
 
-__all__ = ["keys_of_environment"]
+__all__ = ["keys_of_environment", "token_of_environment"]
 
 _OTHERS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CREDENTIAL_EXPIRATION")
 _CONFIG = "~/.aws/config"
@@ -43,3 +43,19 @@ def keys_of_environment(name: str, environ: Mapping[str, str] = os.environ) -> C
     except ConfigurationError:
         return None  # whoever asks botocore says so
     return Credentials(access, Secret(secret), Secret(token) if token else None)
+
+
+def token_of_environment(access_key: str, secret_key: str, environ: Mapping[str, str] = os.environ) -> Secret | None:
+    """Returns the environment's session token if it belongs to a pair of keys, which the environment has, too.
+
+    A token belongs to the keys that it was issued with. With any other keys it is useless, and is not sent.
+
+    Raises:
+        ConfigurationError: no header can carry the token.
+    """
+    pair = tuple(trim(environ.get(each, "")) for each in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    if pair != (access_key, secret_key):
+        return None
+    token = trim(next((token for each in reversed(_TOKENS) if (token := environ.get(each))), ""))
+    check_secret("AWS_SESSION_TOKEN", token)
+    return Secret(token) if token else None

@@ -32,6 +32,7 @@ __all__ = [
     "is_key_refusal",
     "is_time_refused",
     "is_token_refusal",
+    "late_error",
     "parse_error",
     "region_named",
 ]
@@ -212,6 +213,8 @@ _TABLE = ErrorTable(
     request_id="x-amz-request-id",
     marks=("x-amz-bucket-region", "x-amz-id-2"),
     elsewhere="set AWS.endpoint to that address",
+    time_codes=("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"),
+    vague_codes=("AccessDenied", "SignatureDoesNotMatch", "InvalidRequest"),
 )
 
 
@@ -236,6 +239,14 @@ def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[
     if row.cls is AccessDeniedError and row.advice.endswith(_RIGHTS) and (right := _right_for(call)):
         row = row._replace(advice=f"this needs the right {right}: {row.advice}")
     return _TABLE.error(call, status, code, message, headers, row)
+
+
+def late_error(
+    call: Call, status: int, code: str, message: str, headers: Mapping[str, str], clock: ServerClock
+) -> StorageError:
+    """Returns the error for a response to a request that was signed anew, with the service's time."""
+    error = _TABLE.clock_error(call, status, code, message, headers, clock)
+    return error or error_of(call, status, code, message, headers)
 
 
 def _right_for(call: Call) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 from dxflow_async import checksum
-from dxflow_async.digests import s3_expected
+from dxflow_async.digests import ExpectedDigest, s3_expected
 from dxflow_async.providers.aws.metadata import decode_value, encode_value, metadata_header
 from dxflow_async.providers.common.etags import if_match, opaque_tag, parse_etag
 from dxflow_async.providers.common.fields import extent_of, timestamp_of
@@ -37,6 +37,7 @@ __all__ = [
     "multipart_etag",
     "object_headers",
     "option_headers",
+    "other_digest",
     "range_headers",
     "split_key",
     "stored_headers",
@@ -224,6 +225,13 @@ def crc32c_of(headers: Mapping[str, str]) -> int | None:
     return checksum.decode(text) if text and _has_whole(headers) else None
 
 
+def other_digest(headers: Mapping[str, str]) -> ExpectedDigest | None:
+    """Returns the digest of the whole that a response reports instead of a CRC32C; None if it reports none."""
+    if "x-amz-checksum-crc32c" in headers or not _has_whole(headers):
+        return None
+    return s3_expected(headers)
+
+
 def _has_whole(headers: Mapping[str, str]) -> bool:
     """Returns whether the checksums in a response are those of the whole object.
 
@@ -238,6 +246,8 @@ def _has_whole(headers: Mapping[str, str]) -> bool:
 
 def multipart_etag(receipts: Sequence[PartReceipt]) -> str | None:
     """Returns the etag of an object assembled from these parts; None if their etags are not MD5s."""
+    if any(receipt.etag is None for receipt in receipts):
+        return None
     try:
         digests = b"".join([bytes.fromhex(opaque_tag(receipt.etag or "")) for receipt in receipts])
     except ValueError:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dxflow_async import checksum
 from dxflow_async.providers.aws.headers import split_key
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
@@ -36,6 +37,9 @@ class ListedParts:
     def has(self, receipt: PartReceipt) -> bool:
         """Returns whether a part is stored as it was written."""
         part = receipt.part
+        if receipt.etag is None:
+            told = checksum.decode(self.checksums.get(part.number))
+            return told is not None and (told, part.size) == (receipt.crc32c, self.parts.get(part.number, ("", -1))[1])
         return self.parts.get(part.number) == (opaque_tag(receipt.etag or ""), part.size)
 
 

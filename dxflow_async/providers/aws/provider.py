@@ -35,6 +35,7 @@ from dxflow_async.providers.aws.headers import (
     range_headers,
     split_key,
 )
+from dxflow_async.providers.aws.learned_features import LearnedFeatures
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.listing import list_objects, list_objects_after
@@ -86,9 +87,6 @@ _UPLOAD_CHECKSUMS = (Ability.UPLOAD_CRC32C, Ability.PART_CRC32C)
 """Abilities without which an upload is begun without checksums."""
 
 
-# Features
-
-
 def _features(endpoint: str | None) -> Features:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
     amazon = endpoint is None or is_amazon(urlsplit(endpoint).netloc)
@@ -136,9 +134,6 @@ def _defaults(settings: AWSSettings) -> ObjectOptions | None:
     return ObjectOptions(storage_class=settings.storage_class, encryption=encryption)
 
 
-# The provider
-
-
 class AWSProvider(Provider):
     """An S3 account.
 
@@ -163,7 +158,7 @@ class AWSProvider(Provider):
         self._query = {"x-amz-request-payer": "requester"} if settings.requester_pays else None
         self._readable_buckets: set[str] = set()
         self._signs = Signs()
-        self._digest_facts = DigestFacts()
+        self._digest_facts, self.learned = DigestFacts(), LearnedFeatures(self)
         self._copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
 
@@ -295,13 +290,15 @@ class AWSProvider(Provider):
             response, confirmed = await write_on_condition(self, call, key, options, send)
         else:
             response, confirmed = await send({})
-        if await self._signs.confirm(response, body, "object"):
+        if await self._signs.confirm(response, body, "object") or confirmed:
             crc32c = body.crc32c if confirmed else crc32c_of(response.headers)
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
             stored = await confirm_stored(self, call, key, body)
             self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
+        self.learned.see_etag(response.headers)
         await confirm_name(self, call, key)
+        await self.learned.check_metadata(call, key, options)
         if options.if_absent and not self.dialect.known(Ability.CREATE_ONLY):
             await probe(self, call, key, body, {**headers, "if-none-match": "*"})
         if options.public:
@@ -341,8 +338,10 @@ class AWSProvider(Provider):
         upload_id = document.values.get("UploadId")
         if not upload_id:
             raise not_the_service(call, "it does not name the upload")
-        if not dialect.allows(Ability.OBJECT_CRC32C) and "x-amz-checksum-algorithm" not in response.headers:
-            checksums = False  # a service that ignores the CRC32C of objects ignores that of parts
+        told = response.headers.get("x-amz-checksum-algorithm", "").strip().upper()
+        if told not in ("", "CRC32C") or (not told and not dialect.allows(Ability.OBJECT_CRC32C)):
+            # It uses another one, or, as a service that ignores the CRC32C of objects, none.
+            checksums = False
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
         return S3Upload(self, key, upload_id, options, checksums=checksums, full=full)
 
@@ -422,6 +421,7 @@ class AWSProvider(Provider):
     def _entry(self, key: str, headers: Mapping[str, str], size: int) -> Entry:
         """Returns the object that the headers describe, without its checksums if they are not to be compared."""
         entry = entry_of(key, headers, size)
+        self.learned.see(entry, headers)
         if not self.dialect.compares:
             entry.crc32c = entry.digest = None
         else:

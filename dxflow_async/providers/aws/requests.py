@@ -19,7 +19,7 @@ from dxflow_async.providers.aws.checksum_settings import load_checksum_settings
 from dxflow_async.providers.aws.credentials import CloudCredentials
 from dxflow_async.providers.aws.dialects import Ability, Dialect
 from dxflow_async.providers.aws.endpoints import Base
-from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, region_named
+from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of, is_time_refused, late_error, region_named
 from dxflow_async.providers.aws.headers import customer_headers
 from dxflow_async.providers.aws.refusals import (
     CHECKSUM_MODE,
@@ -250,8 +250,10 @@ class Requests:
         elif changed.get("unsigned") == refusal.reason:
             # Signing the payload changed nothing, so it is not tried again for each request that is refused.
             self.dialect.accept(_unsigned(attempt.body))
-        message = self.identity.clock.explained(refusal.message) if "time" in changed else refusal.message
-        return error_of(attempt.call, refusal.status, refusal.code, message, refusal.headers)
+        told = refusal.status, refusal.code, refusal.message, refusal.headers
+        if "time" in changed and refusal.status in (400, 401, 403):
+            return late_error(attempt.call, *told, self.identity.clock)
+        return error_of(attempt.call, *told)
 
     def _moved(self, attempt: _Attempt, refusal: Refusal, changed: dict[str, str]) -> _Attempt | None:
         """Returns a request for the region that a refusal names; None if it names none, or for the second time."""

@@ -6,6 +6,7 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dxflow_async import checksum
@@ -18,7 +19,7 @@ from dxflow_async.providers.aws.copies import refuses_copy
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import FULL_OBJECT, checksum_type, copy_headers, etag_of, split_key
 from dxflow_async.providers.aws.limits import part_limits
-from dxflow_async.providers.aws.listed_parts import list_parts
+from dxflow_async.providers.aws.listed_parts import ListedParts, list_parts
 from dxflow_async.providers.aws.odd_names import confirm_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.xml import Document
@@ -82,7 +83,10 @@ class S3Upload(Upload):
         etag, stored = etag_of(response.headers), checksum.decode(response.headers.get("x-amz-checksum-crc32c"))
         if (kind := checksum_type(response.headers)) is not None:
             self._full = kind == FULL_OBJECT
-        if not await self._provider._signs.confirm(response, body, "part"):
+        self._provider.learned.see_etag(response.headers)
+        if not await self._provider._signs.confirm(response, body, "part") and not (
+            etag is None and self._provider.learned.lacks_etags and "x-amz-checksum-crc32c" not in response.headers
+        ):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
         if stored is not None and body.crc32c not in (None, stored):
             raise call.error(ChecksumMismatchError, "the server stored different bytes than were sent")
@@ -109,7 +113,7 @@ class S3Upload(Upload):
         attempt = self._provider._copy_refusals.attempt
         document = await attempt(self._provider, call, (source, self._key), copy, refuses_copy)
         etag = parse_etag(document.values.get("ETag"))
-        if not etag:
+        if not etag and not self._provider.learned.lacks_etags:
             raise not_the_service(call, "it does not name the part that was copied", 200)
         await check_unchanged(self._provider.origin, call, source)
         if (told := document.values.get("ChecksumCRC32C")) is not None:
@@ -118,6 +122,9 @@ class S3Upload(Upload):
 
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         call = Call(self._provider.name, "write", f"/{self._key}")
+        if any(receipt.etag is None for receipt in receipts):
+            listed = await list_parts(self._requests, call, self._key, self.id)
+            receipts = [_named(call, receipt, listed) for receipt in receipts]
         told = self._told if self._checksums else None
         completion = Completion(self._provider, call, self._key, self.id, receipts, crc32c, full=self._full, told=told)
         try:
@@ -132,6 +139,7 @@ class S3Upload(Upload):
                 raise
             return entry
         await confirm_name(self._provider, call, self._key)
+        await self._provider.learned.check_metadata(call, self._key, self._options)
         if self._options.public:
             await self._provider._check_readable(call, self._bucket, self._name)
         return entry
@@ -155,3 +163,19 @@ class S3Upload(Upload):
     def _limit_of(self, call: Call, refusal: Refusal, part: Part) -> StorageError | None:
         limits = part_limits(refusal, self._provider.features, part.number, part.size)
         return self._provider._limited(call, refusal, limits) if limits else None
+
+
+def _named(call: Call, receipt: PartReceipt, listed: ListedParts) -> PartReceipt:
+    """Returns a receipt with the etag that the list of parts has, where the answer to the part had none.
+
+    Raises:
+        ServiceError: the part is not there, or is another one.
+    """
+    if receipt.etag is not None:
+        return receipt
+    number = receipt.part.number
+    etag, size = listed.parts.get(number, ("", -1))
+    told = checksum.decode(listed.checksums.get(number))
+    if size != receipt.part.size or (None not in (told, receipt.crc32c) and told != receipt.crc32c):
+        raise not_the_service(call, f"the stored part {number} differs from the one that was sent")
+    return replace(receipt, etag=etag or None)

@@ -261,7 +261,8 @@ def timestamp_of(text: str) -> float:
 def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
     """Returns the body that completes a multipart upload: part numbers, etags, and base64 CRC32C where known."""
     rows = "".join(
-        f"<Part><PartNumber>{number}</PartNumber><ETag>&quot;{escape(opaque_tag(etag))}&quot;</ETag>"
+        f"<Part><PartNumber>{number}</PartNumber>"
+        + (f"<ETag>&quot;{escape(opaque_tag(etag))}&quot;</ETag>" if etag else "")
         + (f"<ChecksumCRC32C>{checksum}</ChecksumCRC32C>" if checksum else "")
         + "</Part>"
         for number, etag, checksum in parts

@@ -24,7 +24,14 @@ from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, E
 from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.http import Call, Response
 
-__all__ = ["UNKNOWN_HEADER_CODES", "error_of", "is_time_refused", "is_token_refusal", "parse_error"]
+__all__ = [
+    "UNKNOWN_HEADER_CODES",
+    "error_of",
+    "is_time_refused",
+    "is_token_refusal",
+    "late_error",
+    "parse_error",
+]
 
 UNKNOWN_HEADER_CODES = {"UnsupportedHeader", "InvalidHeaderValue", "FeatureNotSupported", "NotImplemented"}
 
@@ -215,6 +222,7 @@ _TABLE = ErrorTable(
     request_id="x-ms-request-id",
     marks=("x-ms-error-code", "x-ms-version"),
     elsewhere="set AZURE.endpoint to that address",
+    vague_codes=("AuthenticationFailed",),
 )
 
 
@@ -225,6 +233,16 @@ def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[
     if code == "ContainerNotFound":
         subject = f'container "{call.path.split("/")[1]}" does not exist'
     return _TABLE.error(call, status, code, subject, headers, row)
+
+
+def late_error(
+    call: Call, status: int, code: str, message: str, headers: Mapping[str, str], clock: ServerClock
+) -> StorageError:
+    """Returns the error for a response to a request that was signed anew, with the service's time."""
+    error = _TABLE.clock_error(call, status, code, message.partition("\n")[0].strip(), headers, clock)
+    if code == "AuthenticationFailed":  # any wrong signature has this code, also one with a wrong time
+        message = clock.explained(message)
+    return error or error_of(call, status, code, message, headers)
 
 
 def parse_error(headers: Mapping[str, str], data: bytes) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from dxflow_async.providers.azure.errors import (
     error_of,
     is_time_refused,
     is_token_refusal,
+    late_error,
     parse_error,
 )
 from dxflow_async.providers.azure.headers import checksum_header, encryption_headers
@@ -130,9 +131,8 @@ class Requests:
                 renewed = True
             else:
                 break
-        if timed:
-            message = clock.explained(message)
-        raise error_of(call, response.status, code, message, response.headers)
+        told = response.status, code, message, response.headers
+        raise late_error(call, *told, clock) if timed and response.status in (400, 401, 403) else error_of(call, *told)
 
     def with_encryption(self, encryption: Encryption) -> Requests:
         """Returns these requests with another encryption of the blobs that they write."""

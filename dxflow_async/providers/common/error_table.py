@@ -7,7 +7,7 @@ of a proxy. The advice in each row is one sentence that names the setting to cha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from dxflow_async.exceptions import AccessDeniedError, ServiceError, StorageError
 from dxflow_async.providers.common.confirm import FEW_ATTEMPTS
 from dxflow_async.providers.common.remote_names import for_remote
+from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.common.status_errors import STATUS_ERRORS, is_page, retry_after_of
 from dxflow_async.providers.http import Call
 
@@ -58,6 +59,8 @@ class ErrorTable:
         request_id: the header that has the request's id. An answer without it and without a code may be foreign.
         elsewhere: what to do where the endpoint redirects; the target stands before it.
         marks: further headers that only the service sends.
+        time_codes: codes that say that the time of a signature is wrong.
+        vague_codes: codes that may say so in their words.
     """
 
     kind: str
@@ -67,6 +70,8 @@ class ErrorTable:
     request_id: str
     elsewhere: str
     marks: Sequence[str] = ()
+    time_codes: Collection[str] = ()
+    vague_codes: Collection[str] = ()
     _prefixes: tuple[tuple[str, ErrorRow], ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
@@ -126,6 +131,26 @@ class ErrorTable:
             max_attempts=row.max_attempts,
         )
 
+    def clock_error(
+        self, call: Call, status: int, code: str, message: str, headers: Mapping[str, str], clock: ServerClock
+    ) -> StorageError | None:
+        """Returns the error of a request that was refused again after it was signed with the service's time.
+
+        Another code than one about the time is the reason of the second refusal, and has advice of its own. Without a
+        code nothing is known but the difference of the clocks, so nothing else is advised.
+
+        Args:
+            call, status, code, message, headers: as for `error`.
+            clock: the service's time.
+
+        Returns:
+            None if the code is not about the time.
+        """
+        if code and code not in self.time_codes and (code not in self.vague_codes or not _TIME.search(message)):
+            return None
+        row = ErrorRow(AccessDeniedError, "set the clock of this machine, for example with NTP")
+        return self.error(call, status, code, clock.explained(message), headers, row)
+
     def _foreign(self, status: int, headers: Mapping[str, str]) -> ErrorRow | None:
         """Returns the row for an answer that has no code of the service; None if it may be the service's after all."""
         if any(name in headers for name in (self.request_id, *self.marks)) and not (status == 400 and is_page(headers)):
@@ -142,6 +167,8 @@ class ErrorTable:
             return ErrorRow(AccessDeniedError, _FOREIGN)
         return None
 
+
+_TIME = re.compile(r"expired|not yet (current|valid)|valid date|skew|timestamp|clock", re.IGNORECASE)
 
 _CERTAIN = (404, 416, 429, 502, 503, 504)
 """Statuses that no word of a message makes something else."""

@@ -44,6 +44,8 @@ STATUSES: dict[int, tuple[type[StorageError], str]] = {
 _PAGE_SUFFIX = re.compile(r"(?:html?|xhtml?|php\d?|aspx?|jspx?|cgi|shtml)", re.IGNORECASE)
 _SIZES = {"sha256": 32, "sha1": 20, "md5": 16, "crc64nvme": 8, "crc32": 4}
 _MODIFIED = "modified "
+_IN_PARTS = re.compile(r"-[0-9]+\"?\s*$")
+"""How the ETag of an object ends that was uploaded in parts. Some services do not say that its checksum is theirs."""
 
 
 def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
@@ -114,8 +116,9 @@ def _google_hashes(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _whole_s3(headers: Mapping[str, str], algorithm: str) -> str | None:
     """S3's checksum of the whole file; a composite one is of the checksums of its parts."""
-    composite = headers.get("x-amz-checksum-type", "").upper() == "COMPOSITE"
-    return None if composite else headers.get(f"x-amz-checksum-{algorithm}")
+    kind = headers.get("x-amz-checksum-type", "").strip().upper()
+    whole = kind == "FULL_OBJECT" if kind else _IN_PARTS.search(headers.get("etag", "")) is None
+    return None if not whole else headers.get(f"x-amz-checksum-{algorithm}")
 
 
 def _crc32c_of(text: str | None) -> int | None:

@@ -101,7 +101,9 @@ class ServerCopyItem(Multipart, TransferItem):
 
     async def _look(self) -> Entry:
         seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
-        if self._entry.etag is not None and not (seen.etag and same_etag(seen.etag, self._entry.etag)):
+        known = self._entry.etag
+        unnamed = seen.etag is None and not self._source.provider.features.versions and seen.size == self._entry.size
+        if known is not None and not unnamed and not (seen.etag and same_etag(seen.etag, known)):
             raise self._failed(SourceChangedError, "it was changed while it was copied; try again")
         return seen
 

@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async.providers.aws.environment_keys import keys_of_environment
+from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.settings import AWSSettings
+from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.providers.aws.credentials import CloudCredentials
+from dxflow_async.providers.aws.environment_keys import keys_of_environment, token_of_environment
+from dxflow_async.providers.http import HTTP
 from tests.python_processes import clean_environment, run_script
 
 KEYS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secretsecret"}
@@ -69,3 +74,47 @@ def test_a_first_request_loads_no_sdk(tmp_path: Path) -> None:
     place = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "DXFLOW_MAX_ATTEMPTS": "1"}
     outcome = run_script(code, clean_environment(tmp_path, **KEYS, **place))
     assert outcome.stdout.strip() == "refused []", outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "environ", "token"),
+    [
+        (("AKIDEXAMPLE", "secretsecret"), {**KEYS, "AWS_SESSION_TOKEN": "token\n"}, "token"),
+        (("AKIDEXAMPLE", "secretsecret"), {**KEYS, "AWS_SECURITY_TOKEN": "older"}, "older"),
+        (("AKIDEXAMPLE", "secretsecret"), {**KEYS, "AWS_SESSION_TOKEN": "token", "AWS_SECURITY_TOKEN": "o"}, "token"),
+        (("AKIDEXAMPLE", "secretsecret"), KEYS, None),
+        (("AKIDEXAMPLE", "othersecret"), {**KEYS, "AWS_SESSION_TOKEN": "token"}, None),
+        (("AKIDOTHER", "secretsecret"), {**KEYS, "AWS_SESSION_TOKEN": "token"}, None),
+        (("AKIDOTHER", "secretsecret"), {"AWS_SESSION_TOKEN": "token"}, None),
+    ],
+)
+def test_a_token_belongs_to_its_keys(given: tuple[str, str], environ: dict[str, str], token: str | None) -> None:
+    """The environment's token completes keys of the settings that the environment has, too, and no others."""
+    assert token_of_environment(*given, environ) == token
+
+
+@pytest.mark.parametrize("variables", [{}, {"AWS_SESSION_TOKEN": "token"}])
+def test_temporary_keys_need_their_token(
+    variables: dict[str, str], http: HTTP, threads: Threads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Amazon's temporary keys without their token are refused before a request, and the setting is named."""
+    for name in (*KEYS, "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=r"set it( \(AWS_SESSION_TOKEN belongs to other keys\))?$") as raised:
+        CloudCredentials(AWSSettings(access_key="ASIAOTHER", secret_key="hush"), http, threads)
+    assert "AWS.session_token" in str(raised.value)
+    assert ("other keys" in str(raised.value)) is bool(variables)
+    assert "hush" not in str(raised.value)
+
+
+async def test_keys_of_the_settings_stand_alone(http: HTTP, threads: Threads, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys of the settings are used although the environment has a profile and a token; none of those is sent."""
+    monkeypatch.setenv("AWS_PROFILE", "other")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDOTHER")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "othersecret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
+    settings = AWSSettings(endpoint="https://s3.example.org", access_key="AKIDOWN", secret_key="own")
+    found = await CloudCredentials(settings, http, threads).credentials()
+    assert (found.access_key, found.secret_key, found.token) == ("AKIDOWN", "own", None)

@@ -60,6 +60,17 @@ async def test_one_token_for_many_requests(google: ResumableServer, connect_gcp:
     assert google.requests["refused"] == 0
 
 
+async def test_settings_win_over_the_variable(
+    google: ResumableServer, connect_gcp: ConnectGCP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service file of the settings is used, and the file that the environment names is not even read."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "missing"))
+    provider = connect_gcp(google.url, service_file=google.service_file(tmp_path))
+    await provider.write("bucket/name", body(b"x"), OPTIONS)
+    assert google.requests["token"] == 1
+    assert google.requests["refused"] == 0
+
+
 async def test_token_is_renewed_before_its_end(
     google: ResumableServer, connect_gcp: ConnectGCP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -265,9 +265,12 @@ async def test_digests_that_are_none(server: FileServer, source: HTTPSourceProvi
     assert await read(source, "name") == DATA
 
 
-async def test_composite_checksum_is_not_that_of_the_file(server: FileServer, source: HTTPSourceProvider) -> None:
-    """S3's checksum of an object's parts says nothing of its bytes."""
-    server.put("/name", DATA, headers={"x-amz-checksum-crc32c": "AAAAAA==", "x-amz-checksum-type": "COMPOSITE"})
+@pytest.mark.parametrize("kind", [{"x-amz-checksum-type": "COMPOSITE"}, {"ETag": '"0123456789abcdef-3"'}], ids=str)
+async def test_composite_checksum_is_not_that_of_the_file(
+    server: FileServer, source: HTTPSourceProvider, kind: dict[str, str]
+) -> None:
+    """S3's checksum of an object's parts says nothing of its bytes, whether it is called so or the ETag shows it."""
+    server.put("/name", DATA, headers={"x-amz-checksum-crc32c": "AAAAAA==", **kind})
     async with await source.read("name") as reading:
         assert reading.crc32c is None
 
