@@ -1,4 +1,4 @@
-"""`python -m benchmarks report`: what a race gave: medians, ratios and ranks, as Markdown."""
+"""`python -m benchmarks report`: what races gave: medians, ratios and ranks, as Markdown, or as a page."""
 
 from __future__ import annotations
 
@@ -79,13 +79,28 @@ TABLES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("file", type=Path, help="what a race's `--json` wrote, also while it still runs")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="what a race's `--json` wrote, also while it still runs"
+    )
+    parser.add_argument("--html", type=Path, metavar="PAGE", help="draw the tables as a page there, instead")
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the tables of a race that was written to a file."""
-    content = json.loads(options.file.read_text())
-    show([Run(**each) for each in content["runs"]], content["rows"])
+    """Print the tables of races that were written to files, or draw them."""
+    from benchmarks import report_page, world_report  # the latter uses this module
+
+    races = [(file.name, json.loads(file.read_text())) for file in options.files]
+    if options.html is not None:
+        titles = {name: table.title for name, table in TABLES.items()}
+        options.html.write_text(report_page.race_page(races, titles), "utf-8")
+        return
+    for _, content in races:
+        runs, titles = [Run(**each) for each in content["runs"]], content["rows"]
+        if all(each.table in TABLES for each in runs):
+            show(runs, titles)
+        else:
+            rounds = max(Counter((each.row, each.contestant) for each in runs).values(), default=0)
+            sys.stdout.write(world_report.table(runs, titles, rounds))
 
 
 def show(runs: Sequence[Run], titles: dict[str, str]) -> None:

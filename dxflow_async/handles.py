@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from dxflow_async.exceptions import ConfigurationError, TransferError
 from dxflow_async.models import Progress, TransferReport
 from dxflow_async.progress_text import progress_text
+from dxflow_async.reports import joined_timeline
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.running_call import RunningCall, running_call
 
@@ -264,6 +265,7 @@ class AsyncTransferJob(Generic[R]):
         whole.seconds = report.seconds + sum(old.seconds for old in self._reports)
         whole.concurrency, whole.job_id, whole.notices = report.concurrency, report.job_id, report.notices
         whole.compared_by_age = report.compared_by_age
+        whole.timeline = joined_timeline([*self._reports, report])
         whole.may_retry(report.again)
         return whole
 

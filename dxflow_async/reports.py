@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,8 +11,10 @@ from typing import Any, Literal
 from dxflow_async.compressed_sequence import CompressedSequence
 from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.result_tables import Table, mapped, size_text
+from dxflow_async.security.redaction import printable
+from dxflow_async.timeline import Timeline
 
-__all__ = ["SyncAction", "SyncPlan", "TransferReport", "TransferResult"]
+__all__ = ["SyncAction", "SyncPlan", "TransferReport", "TransferResult", "joined_timeline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         job_id: the argument for `resume`; None if nothing is left to do, or no job was recorded.
         compared_by_age: how many items a sync considered unchanged by their size, and because the destination is not
             older than the source: the destination stores no modification time to compare.
+        timeline: what happened when; None if the call did not record it.
         notices: say which service a remote was, if only the configuration of a cloud's SDK did, such as `AWS_PROFILE`.
 
     Example:
@@ -85,6 +89,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         "notices",
         "retries",
         "seconds",
+        "timeline",
         "unverified",
         "verified",
     )
@@ -99,6 +104,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         self.job_id: str | None = None
         self.compared_by_age = 0
         self.notices: tuple[str, ...] = ()
+        self.timeline: Timeline | None = None
         self._failed: list[TransferResult] = []
         self._skipped = self._deleted = 0
         self._again: Callable[[], Any] | None = None
@@ -123,6 +129,17 @@ class TransferReport(CompressedSequence[TransferResult], Table):
     def deleted(self) -> list[TransferResult]:
         """The items that a sync deleted at the destination."""
         return [result for result in self if result.deleted]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many items failed, were skipped, and were deleted by a sync."""
+        return {"failed": len(self._failed), "skipped": self._skipped, "deleted": self._deleted}
+
+    def skip_reasons(self) -> dict[str, int]:
+        """Returns how many items were skipped, by the reason; the most frequent first."""
+        if not self._skipped:
+            return {}
+        return dict(Counter(each.skipped for each in self if each.skipped is not None).most_common())
 
     @property
     def ok(self) -> bool:
@@ -158,7 +175,8 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         for result in self._failed:
             assert result.error is not None
             text = str(result.error)
-            for name in sorted((result.error.path, result.source, result.destination), key=len, reverse=True):
+            names = (result.error.path, result.source, result.destination)
+            for name in sorted({*names, *map(printable, names)}, key=len, reverse=True):
                 text = text.replace(name, "…") if name else text
             groups.setdefault(text, []).append(result)
         return sorted(groups.items(), key=lambda each: -len(each[1]))
@@ -207,8 +225,34 @@ class TransferReport(CompressedSequence[TransferResult], Table):
             "unverified": dict(self.unverified),
             "compared_by_age": self.compared_by_age,
             "notices": list(self.notices),
+            "timeline": None if self.timeline is None else self.timeline.to_dict(),
             "items": [result.to_dict() for result in self],
         }
+
+    def to_html(self) -> str:
+        """Returns the report as one HTML page with charts, which needs no network and no script.
+
+        The page shows goodput, items a second, concurrency and latency over time, the sizes and durations of items, the
+        slowest ones, retries, failures by reason, and the settings that applied. It holds no secret. Without a
+        `timeline`, the charts over time are missing.
+
+        Returns:
+            The page, as text to write in UTF-8.
+
+        Example:
+            >>> page = TransferReport([TransferResult("a", "/b/a", bytes=3)], 0.5).to_html()
+            >>> page.startswith("<!DOCTYPE html>"), "<script" in page
+            (True, False)
+        """
+        from dxflow_async.pages.transfer_page import transfer_page
+
+        return transfer_page(self)
+
+    def note(self, item: TransferResult) -> None:
+        """Appends the result of an item that has just ended, and records it in the timeline."""
+        self.append(item)
+        if self.timeline is not None and item.error is None and item.skipped is None and not item.deleted:
+            self.timeline.add(item.source, item.destination, item.bytes, item.seconds, item.attempts)
 
     def append(self, item: TransferResult) -> None:
         """Appends a result."""
@@ -254,6 +298,20 @@ class TransferReport(CompressedSequence[TransferResult], Table):
 
     def _item(self, row: Sequence[Any]) -> TransferResult:
         return TransferResult(*row)
+
+
+def joined_timeline(reports: Iterable[TransferReport]) -> Timeline | None:
+    """Returns the record of calls that followed one another; None if none of them has one."""
+    whole: Timeline | None = None
+    for report in reports:
+        if report.timeline is None:
+            continue
+        if whole is None:
+            first = report.timeline
+            names = ("operation", "source", "destination", "settings", "began")
+            whole = Timeline(**{name: getattr(first, name) for name in names})
+        whole.extend(report.timeline)
+    return whole
 
 
 _RESULT_COLUMNS = {

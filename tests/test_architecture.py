@@ -28,7 +28,9 @@ FOUNDATION = {
     "models",
     "compressed_sequence",
     "result_tables",
+    "timeline",
     "reports",
+    "pages",
     "paths",
     "foreign_locations",
     "location_path",
@@ -383,5 +385,7 @@ def test_transfers_use_the_one_pool(path: Path) -> None:
     """No module of a transfer has a task group, limiter or gather of its own: their exceptions would come in groups."""
     tree = ast.parse(path.read_text("utf-8"))
     used = {node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "") for node in ast.walk(tree)}
+    if path.name == "dask.py":  # a client's own `gather`, of one future
+        used.discard("gather")
     assert not used & {"create_task_group", "gather", "CapacityLimiter", "Semaphore"}
     assert not {name for name in imported_by(path) if name == "asyncio.TaskGroup"}

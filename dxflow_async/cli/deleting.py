@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
 from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.deletion_record import DeletionRecord
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.listing import Recursive
-from dxflow_async.cli.options import Choice, Shown
+from dxflow_async.cli.options import Choice, ReportPath, Shown
 from dxflow_async.cli.places import Place, check_locations, found_places, location_of
+from dxflow_async.cli.report_file import ReportFile
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.selecting import add_missing, admits, selected
 from dxflow_async.cli.status import FAILED, NOT_FOUND, Failures, status_of
@@ -53,6 +55,7 @@ def rm(
     json: Flag = False,
     quiet: Quiet = False,
     public: Flag = False,
+    report: ReportPath = None,
     account: Account = _DIRECT,
     shown: Shown = _SHOWN,
 ) -> int:
@@ -67,11 +70,14 @@ def rm(
         json: Print a JSON object on each line.
         quiet: Print nothing but errors.
         public: The locations are in the account's public storage.
+        report: Write a page with charts of the deletion there, such as report.html, also if it fails.
     """
     if not locations:
         raise ConfigurationError("no place was given; write aws:/bucket/key or ./path")
 
-    selection = choice.selection()
+    if dry_run and report is not None:
+        raise ConfigurationError("--dry-run deletes nothing that --report could show; leave one of them out")
+    selection, page = choice.selection(), ReportFile(report, "delete")
 
     async def delete(session: AsyncSession) -> int:
         await check_locations(session, locations, public=public)
@@ -86,14 +92,18 @@ def rm(
             write_line("nothing was deleted", sys.stderr)
             return FAILED
         with shown.bar("deleting", json=json, quiet=quiet) as show:
-            count, status = await _delete_each(targets, selection, show, force=force, json=json)
+            record = DeletionRecord(locations)
+            page.show(record.report)
+            with closing(record):
+                count, status = await _delete_each(targets, selection, show, record, force=force, json=json)
         if json:
             print_json("total", {"deleted": count})
         elif not quiet:
             write_line(f"{count} deleted")
         return status
 
-    return with_session(account, delete, places=locations)
+    with page:
+        return with_session(account, delete, places=locations)
 
 
 class _Target(NamedTuple):
@@ -146,26 +156,35 @@ async def _target(place: Place, *, recursive: bool) -> _Target:
 
 
 async def _delete_each(
-    targets: Sequence[_Target], selection: Selection | None, show: OnProgress | None, *, force: bool, json: bool
+    targets: Sequence[_Target],
+    selection: Selection | None,
+    show: OnProgress | None,
+    record: DeletionRecord,
+    *,
+    force: bool,
+    json: bool,
 ) -> tuple[int, int]:
     """Deletes every target, and reports each failure; returns the number of deleted objects, and the exit status."""
     total, failures = 0, Failures(json=json)
     for target in targets:
-        deleted = 0
+        deleted, counted = 0, False
         try:
             if target.error is not None:
                 raise target.error
             assert target.place is not None
             async for paths in _paths(target, selection):
-                result = await target.place.storage.try_delete(paths, on_progress=show)
+                result = await target.place.storage.try_delete(paths, on_progress=record.following(show))
+                record.next()
                 deleted += result.deleted
                 if result.error is not None:
+                    counted = True
                     raise result.error
             if not deleted and selection is None:
                 raise NotFoundError(f"delete of {target.location} failed: there is nothing in it; check the path")
         except (StorageError, UnitNotFoundError) as failure:
             if not (force and status_of(failure) == NOT_FOUND):
                 failures.add(failure)
+                record.failed(target.location, failure, counted=counted)
         finally:
             total += deleted
         if json:

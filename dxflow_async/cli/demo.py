@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import secrets
@@ -34,6 +35,7 @@ __all__ = ["demo"]
 
 _ROWS_SHOWN = 12
 _LINE_SECONDS = 2.0
+_LATE_SECONDS = 0.5
 
 
 def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None, json: Flag = False) -> int:
@@ -82,6 +84,8 @@ async def _deleted_at_end(storage: AsyncStorageManager, top: str) -> AsyncIterat
         yield
     except BaseException:
         with contextlib.suppress(StorageError):  # the first error says more
+            await storage.delete(top)
+            await asyncio.sleep(_LATE_SECONDS)  # a request that was cancelled may be stored a moment later
             await storage.delete(top)
         raise
     await storage.delete(top)
@@ -148,13 +152,14 @@ def _progress(label: str, *, json: bool) -> Iterator[Callable[[Progress], None] 
 
 
 def _lines(label: str) -> Callable[[Progress], None]:
-    due = monotonic() + _LINE_SECONDS
+    due, shown = monotonic() + _LINE_SECONDS, ""
 
     def show(progress: Progress) -> None:
-        nonlocal due
-        if monotonic() >= due or progress.files_done == progress.files_total:
-            due = monotonic() + _LINE_SECONDS
-            write_line(f"{label}: {progress_text(progress)}")
+        nonlocal due, shown
+        line = f"{label}: {progress_text(progress)}"
+        if (monotonic() >= due or progress.files_done == progress.files_total) and line != shown:
+            due, shown = monotonic() + _LINE_SECONDS, line
+            write_line(line)
 
     return show
 

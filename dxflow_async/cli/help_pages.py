@@ -12,6 +12,10 @@ __all__ = ["DIRECTORY", "find_page", "page_name", "print_page"]
 DIRECTORY = Path(__file__).with_name("help")
 
 
+_LONGEST = 40
+"""More characters than any command has."""
+
+
 def page_name(path: Sequence[str]) -> str:
     """Returns the file name of the help of a command.
 
@@ -34,7 +38,10 @@ def find_page(arguments: Sequence[str]) -> str | None:
         options = [*options[1:], "--help"]
     path: list[str] = []
     for word in options:
-        if not word.isidentifier() or not (DIRECTORY / page_name([*path, word])).is_file():
+        if (
+            not (word.isascii() and word.isidentifier() and len(word) < _LONGEST)
+            or not (DIRECTORY / page_name([*path, word])).is_file()
+        ):
             break
         path.append(word)
     group = not path or any(DIRECTORY.glob(f"{'-'.join(path)}-*.txt"))

@@ -78,7 +78,7 @@ def print_report(report: TransferReport) -> None:
     """Prints a line for each item of a transfer, and one with the sums."""
     for result in report:
         print_json("result", {"state": _state(result), **result.to_dict()})
-    sums = {name: value for name, value in report.to_dict().items() if name != "items"}
+    sums = {name: value for name, value in report.to_dict().items() if name not in ("items", "timeline")}
     counts = {"items": len(report), "failed": len(report.failed), "verified": report.verified}
     print_json("report", {**sums, **counts, "skipped": len(report.skipped), "deleted": len(report.deleted)})
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -23,11 +24,12 @@ from dxflow_async.providers.encryption import Encryption
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import Selection
 
-__all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "Shown", "Writing", "listed_names"]
+__all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "ReportPath", "Shown", "Writing", "listed_names"]
 
 Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
 Quiet = Annotated[Flag, Parameter(name=["--quiet", "-q"])]
+ReportPath = Annotated[Path | None, Parameter(name="--report")]
 
 
 @Parameter(name="*")

@@ -43,7 +43,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "cp a.csv b.csv aws:/bucket/tables/",
         "cp 'aws:/bucket/tables/*.csv' ./tables/ --exclude 'a*'",
     ),
-    "mv": ("mv aws:/bucket/tables/a.csv aws:/bucket/old/a.csv", "mv results/ aws:/bucket/moved/"),
+    "mv": ("mv aws:/bucket/tables/a.csv aws:/bucket/old/a.csv", "mv results/ aws:/bucket/moved/ --report report.html"),
     "sync": (
         "sync results/ aws:/bucket/results/ --dry-run",
         "sync aws:/bucket/results/ ./results-copy --delete --exclude '*.tmp'",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +13,10 @@ from cyclopts import Parameter
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_plan, print_report
 from dxflow_async.cli.listing import Recursive
-from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, Shown, Writing
+from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, ReportPath, Shown, Writing
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.preview import preview
+from dxflow_async.cli.report_file import ReportFile, joined
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.streaming import copy_stream
@@ -44,15 +46,19 @@ class Output:
     Attributes:
         json: Print a JSON object for each item, and one with the sums.
         quiet: Print nothing but errors.
+        report: Write a page with charts of the transfer there, such as report.html, also if it fails.
         discard: Remove the finished parts of large files on Ctrl-C, instead of keeping them for jobs resume.
         shown: what is shown meanwhile.
     """
 
     json: Flag = False
     quiet: Quiet = False
+    report: ReportPath = None
     discard: Flag = False
     shown: Shown = _SHOWN
 
+
+_OPERATIONS = {"copying": "copy", "moving": "move"}
 
 _DIRECT, _PLAIN, _HERE = Account(), Output(), OnWorkers()
 _ALL, _REPLACE, _FREE = Choice(), Writing(), Pace()
@@ -87,6 +93,8 @@ def cp(
     sources, dst = _ends(places)
     if STREAM in (*sources, dst):
         area = area_name(public=public)
+        if output.report is not None:
+            raise ConfigurationError("--report does not work with -; give places on both sides")
         return copy_stream(sources, dst, area, writing, account, pace, quiet=output.quiet, json=output.json)
     return _relocate(
         sources, dst, choice, writing, output, account, pace, workers, move=False, dry_run=dry_run, public=public
@@ -152,6 +160,7 @@ def sync(
         public: Remote locations are in the account's public storage.
     """
     area, chosen = area_name(public=public), choice.arguments()
+    _check_report(output, dry_run=dry_run)
     if dry_run and watch:
         raise ConfigurationError("--dry-run and --watch exclude each other: give one of them")
     if interval is not None and not watch:
@@ -205,6 +214,8 @@ def _watch(
     """Syncs again and again; returns when it is cancelled."""
     check_watched(src, interval)
 
+    page = ReportFile(output.report)
+
     def show(report: TransferReport) -> None:
         if output.json:
             print_report(report)
@@ -217,13 +228,25 @@ def _watch(
             return await sync_again(
                 session,
                 src,
-                lambda one: transfer(one, None, _call_options(where, discard=output.discard)),
+                lambda one: _reported(page, transfer(one, None, _call_options(where, discard=output.discard))),
                 interval,
                 show,
                 json=output.json,
             )
 
     return with_session(account, call, pace, places=(src, dst))
+
+
+async def _reported(page: ReportFile, call: Awaitable[TransferReport]) -> TransferReport:
+    """Returns the report of a call, once the page shows it."""
+    try:
+        report = await call
+    except TransferError as error:
+        await asyncio.to_thread(page.write_now, error.report)
+        raise
+    if len(report):
+        await asyncio.to_thread(page.write_now, report)
+    return report
 
 
 def _relocate(
@@ -241,6 +264,7 @@ def _relocate(
     public: bool,
 ) -> int:
     """Copies or moves, or only prints what would be; returns the exit status."""
+    _check_report(output, dry_run=dry_run)
     if dry_run:
         return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
     arguments = {"storage_type": area_name(public=public), **choice.arguments(), **writing.arguments()}
@@ -270,15 +294,14 @@ async def _each_place(sources: Sequence[str], call: Callable[[list[str]], Awaita
     groups = [[*group] for _, group in groupby(sources, key=_place_of)]
     if len(groups) == 1:
         return await call(groups[0])
-    whole, failure = TransferReport(), None
+    reports, failure = [], None
     for group in groups:
         try:
-            report = await call(group)
+            reports.append(await call(group))
         except TransferError as error:
-            report, failure = error.report, error
-        for result in report:
-            whole.append(result)
-        whole.seconds += report.seconds
+            reports.append(error.report)
+            failure = error
+    whole = joined(reports)
     if failure is not None:
         text = f"{len(whole.failed)} of {len(whole)} items failed; the last call said: {failure}"
         raise TransferError(text, report=whole, operation=failure.operation)
@@ -313,24 +336,33 @@ def run_transfer(
     label: str = "copying",
 ) -> int:
     """Makes a call with a progress bar, and prints its report."""
-    try:
-        with output.shown.bar(label, json=output.json, quiet=output.quiet) as show:
+    with ReportFile(output.report, _OPERATIONS.get(label, "")) as page:
+        try:
+            with output.shown.bar(label, json=output.json, quiet=output.quiet) as show:
 
-            async def call(session: AsyncSession) -> TransferReport:
-                async with workers.options() as where:
-                    how = _call_options(where, discard=output.discard)
-                    return await transfer(session, show, how)
+                async def call(session: AsyncSession) -> TransferReport:
+                    page.follow()
+                    async with workers.options() as where:
+                        how = _call_options(where, discard=output.discard)
+                        return await transfer(session, show, how)
 
-            report = with_session(account, call, pace, places=places)
-    except TransferError as error:
+                report = with_session(account, call, pace, places=places)
+        except TransferError as error:
+            page.show(error.report)
+            if output.json:
+                print_report(error.report)
+            raise
+        page.show(report)
         if output.json:
-            print_report(error.report)
-        raise
-    if output.json:
-        print_report(report)
-    elif not output.quiet:
-        write_line(_summary(report))
+            print_report(report)
+        elif not output.quiet:
+            write_line(_summary(report))
     return 0
+
+
+def _check_report(output: Output, *, dry_run: bool) -> None:
+    if dry_run and output.report is not None:
+        raise ConfigurationError("--dry-run moves nothing that --report could show; leave one of them out")
 
 
 def _summary(report: TransferReport) -> str:

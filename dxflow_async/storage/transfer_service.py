@@ -251,7 +251,7 @@ class TransferService:
         call = self.resources.begin(spec, on_progress, journal, self._placement(running.workers, spec), running)
         again = partial(self._may_repeat, call, spec, running)
         meter = call.context.meter
-        meter.start()
+        call.start()
         try:
             async with asyncio.timeout(running.timeout) as limit:
                 if not (meter.watched and await self._is_local_tree(spec, source)):
@@ -263,7 +263,7 @@ class TransferService:
                 raise
             raise call.timed_out() from None
         finally:
-            meter.stop()
+            call.stop()
 
     async def _is_local_tree(self, spec: JobSpec, source: ResolvedLocation) -> bool:
         """Returns whether a call transfers everything below local directories."""

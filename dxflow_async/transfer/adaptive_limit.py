@@ -162,12 +162,15 @@ class Lane(ABC):
         gate: where requests wait.
         full: whether every place was taken at some time in this window.
         round_trip: seconds that a small request takes.
+        answers, answer_seconds: how many requests ended, and the sum of the seconds that they took.
     """
 
     def __init__(self, start: int, maximum: int, clock: Callable[[], float]) -> None:
         self.gate = Gate()
         self.full = False
         self.round_trip = 0.0
+        self.answers = 0
+        self.answer_seconds = 0.0
         self._law = ConcurrencyLaw(start, maximum)
         self._clock = clock
         self._stale = 0  # answers still to come to requests that were in flight when the limit last fell
@@ -193,6 +196,8 @@ class Lane(ABC):
     def leave(self, permit: Permit, error: BaseException | None) -> bool:
         """Gives a place back, and returns whether the limit has changed."""
         self._left_at = now = self._clock()
+        self.answers += 1
+        self.answer_seconds += now - permit.began
         changed = self._answered(permit, now, error)
         self.gate.leave()
         return changed
@@ -380,6 +385,12 @@ class AdaptiveLimit:
         """Changes the most requests in flight. Requests that are in flight stay."""
         self._all.capacity = maximum
         self._all.admit()
+
+    @property
+    def answered(self) -> tuple[int, float]:
+        """How many requests ended, and the sum of the seconds that they took."""
+        small, large = self._small, self._large
+        return small.answers + large.answers, small.answer_seconds + large.answer_seconds
 
     @property
     def in_flight(self) -> int:

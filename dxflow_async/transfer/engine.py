@@ -241,7 +241,7 @@ class Engine:
             _log.info("%s", result.error, extra={"fields": result.error.fields()})
         if self._logs_items:
             _log_item(result)
-        self.report.append(result)
+        self.report.note(result)
         self._meter.done(result)
         if self._journal is not None:
             await self._journal.ended(result, version)

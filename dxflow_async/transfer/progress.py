@@ -83,6 +83,26 @@ class Meter:
         return monotonic() - self._started
 
     @property
+    def moved_bytes(self) -> int:
+        """The bytes that moved."""
+        return self._bytes_done
+
+    @property
+    def ended(self) -> int:
+        """The items that ended, and those that a sync deleted."""
+        return self._files_done + self.deleted
+
+    @property
+    def failed(self) -> int:
+        """The items that failed."""
+        return self._failed
+
+    @property
+    def retries(self) -> int:
+        """The attempts of items that ended, beyond the first of each."""
+        return self._retries
+
+    @property
     def left(self) -> int:
         """Items that are planned and have not ended."""
         return self._files_planned - self._files_done + self.others_left

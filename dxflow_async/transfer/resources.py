@@ -27,6 +27,7 @@ from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter, OnProgress
+from dxflow_async.transfer.recorder import Recorder
 from dxflow_async.transfer.retry import RetryPolicy
 from dxflow_async.transfer.run_options import RunOptions
 from dxflow_async.transfer.running_call import running_call
@@ -165,7 +166,10 @@ class Resources:
             journal = Journal(self.settings.home, self.threads, spec)
         coordinator = None if placement is None else Coordinator(placement, journal, self.threads)
         context = self.context(on_progress, journal, coordinator)
-        return TransferCall(context, spec, journal, coordinator, options or RunOptions())
+        options = options or RunOptions()
+        waits = (context.policy.waits, self.policy.waits)
+        recorder = Recorder(self.settings, options, context.meter, self.limits, waits)
+        return TransferCall(context, spec, journal, coordinator, options, recorder)
 
     def abandon(self) -> None:
         """Closes connections and threads once the session's event loop does not run any more."""
@@ -206,10 +210,12 @@ class TransferCall:
         journal: Journal | None,
         coordinator: Coordinator | None,
         options: RunOptions,
+        recorder: Recorder,
     ) -> None:
         self.context = context
         self.spec = spec
-        self.report = TransferReport()
+        self._recorder = recorder
+        self.report = self._follow(TransferReport())
         self._options = options
         self._handle = running_call.get()
         self._journal = journal
@@ -235,9 +241,10 @@ class TransferCall:
         journal, meter, limits = self._journal, self.context.meter, self.context.limits
         workers = limits.workers if self._coordinator is None else partial(self._coordinator.most_parts, limits.workers)
         engine = Engine(workers, meter, journal, limits.max_finishing, limits.out_of_descriptors, keeps=self._keeps)
-        self.report = engine.report
+        self.report = self._follow(engine.report)
         if self._handle is not None:
             self._handle.report = self.report
+            self._handle.reports.append(self.report)
         limits.calls += 1
         try:
             report = await (self._run(engine, items) if journal is None else self._recorded(journal, engine, items))
@@ -246,6 +253,20 @@ class TransferCall:
         report.concurrency = limits.concurrency()
         meter.close()
         return raise_failures(report)
+
+    def start(self) -> None:
+        """Begins to report the progress and to record it. `stop` ends it."""
+        self.context.meter.start()
+        self._recorder.start()
+
+    def stop(self) -> None:
+        """Ends what `start` has begun."""
+        self.context.meter.stop()
+        self._recorder.stop(self.spec)
+
+    def _follow(self, report: TransferReport) -> TransferReport:
+        report.timeline = self._recorder.timeline
+        return report
 
     def timed_out(self) -> TransferTimeoutError:
         """Returns the error of a call that took longer than its timeout."""

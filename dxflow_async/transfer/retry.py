@@ -93,16 +93,18 @@ class Attempts:
         Raises:
             StorageError: `error` itself, if it cannot be retried or the budget is used up.
         """
+        policy.waits.throttles += isinstance(error, ThrottledError)
         progressed = self._starts_anew(error)
         self.failures = 1 if progressed else self.failures + 1
         most = min(policy.max_attempts, error.max_attempts or policy.max_attempts)
         outage, failures = None, self.failures
         if error.refused_by is not None and error.retryable:
             outage = policy.waits.refused(error.refused_by, most, lambda count: policy.wait(count, None))
-            failures, self.refused_by = outage.failures, error.refused_by
+            failures, self.refused_by = max(outage.failures, self.failures), error.refused_by
         if not error.retryable or (failures >= most and not (progressed and error.progressed)):
             raise error
         self.retries += 1
+        policy.waits.retries += 1
         if outage is None:
             seconds = policy.wait(failures, error.retry_after)
         else:  # those that wait for the same moment spread a little

@@ -7,7 +7,7 @@ signature between the two has to name it.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dxflow_async.models import TransferReport
 
@@ -23,12 +23,14 @@ class RunningCall:
         job_id: the job that continues the call, once the call has ended without being finished.
         report: the items that have ended; None before the first item is transferred.
         planned: all items of the call are known.
+        reports: those of all calls that ran, as far as they came; the last one is `report`.
     """
 
     pauses: bool = False
     job_id: str | None = None
     report: TransferReport | None = None
     planned: bool = False
+    reports: list[TransferReport] = field(default_factory=list)
 
 
 running_call: ContextVar[RunningCall | None] = ContextVar("running_call", default=None)

@@ -55,9 +55,14 @@ class Waits:
         clock: returns the time in seconds.
         gives_up_once: after the last attempt, items that are refused fail at once. Otherwise the next request that is
             refused begins a new outage.
+
+    Attributes:
+        retries: how many requests were repeated.
+        throttles: how many of all failures were refusals because of too many requests.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic, *, gives_up_once: bool = False) -> None:
+        self.retries = self.throttles = 0
         self._clock = clock
         self._gives_up_once = gives_up_once
         self._outages: dict[str, Outage] = {}

@@ -30,7 +30,7 @@ def test_the_tree_comes_back_and_nothing_is_left(command: Command, home: Path, t
     outcome = command("demo", "--files", "300", "--seed", "7")
     assert outcome.status == 0, outcome.stderr
     out = outcome.stdout
-    assert re.search(r"^upload: (\d+)/\1 files", out, re.MULTILINE)
+    assert re.search(r"^upload: moving: (\d+) of \1 files", out, re.MULTILINE)
     assert len(re.findall(r"^[-d] +\d+ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d .", out, re.MULTILINE)) == 12
     for column in ("items", "bytes", "seconds", "goodput", "retries", "verified", "upload", "download", "compare"):
         assert column in out
@@ -55,7 +55,7 @@ def test_a_difference_is_status_1(command: Command, temporary: Path, monkeypatch
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("line", ["making", "made", "upload:"])
+@pytest.mark.parametrize("line", ["making", pytest.param("made", marks=pytest.mark.long), "upload:"])
 def test_ctrl_c_leaves_nothing(tmp_path: Path, line: str) -> None:
     """Status 130 and an empty temporary directory, whenever it comes."""
     environment = clean_environment(tmp_path / "home", TMPDIR=str(tmp_path), PYTHONUNBUFFERED="1")

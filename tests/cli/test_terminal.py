@@ -37,7 +37,7 @@ class TerminalCommand:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
-            env={**os.environ, **environment},
+            env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")} | environment,
         )
         os.close(slave)
         self._shown = bytearray()

@@ -44,15 +44,29 @@ def test_changes_are_synced_until_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_an_interval_needs_no_notifications(tmp_path: Path) -> None:
-    """It looks again after the interval, as it has to for remote sources."""
+    """It looks again after the interval, as it has to for remote sources, and renews the page of `--report`."""
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     (source / "a").write_text("one")
-    module = ("dxflow_async.cli", "sync", str(source), str(target), "--watch", "--interval", "1s")
+    page = tmp_path / "page.html"
+    module = (
+        "dxflow_async.cli",
+        "sync",
+        str(source),
+        str(target),
+        "--watch",
+        "--interval",
+        "1s",
+        "--report",
+        str(page),
+    )
     with RunningScript("", clean_environment(tmp_path / "home"), module=module, strict=False) as script:
         _until(lambda: _text(target / "a") == "one", script)
+        _until(page.exists, script)
+        page.unlink()
         (source / "b").write_text("two")
         _until(lambda: _text(target / "b") == "two", script)
+        _until(page.exists, script)
         script.terminate()
         assert script.wait().status == 143
 

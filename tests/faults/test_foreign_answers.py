@@ -28,7 +28,13 @@ _LONG = 1.0
 
 _MAKERS: dict[Dialect, dict[Operation, Mapping[str, Seen]]] = {}
 
-GROUPS = [(dialect, group) for dialect, groups in VERBS.items() for group in groups]
+GROUPS = [
+    pytest.param(
+        dialect, group, marks=[pytest.mark.long] if group.lower() == "parts" and dialect.lower() != "aws" else []
+    )
+    for dialect, groups in VERBS.items()
+    for group in groups
+]
 VERBS_ALONE = [(dialect, verb) for dialect, groups in VERBS.items() for verbs in groups.values() for verb in verbs]
 
 

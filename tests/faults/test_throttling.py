@@ -97,7 +97,7 @@ async def storm(site: Site, tmp_path: Path, before: float, during: float, after:
     return figures
 
 
-@pytest.mark.parametrize("which", ["azure", "gcp", "unit"])
+@pytest.mark.parametrize("which", ["azure", *(pytest.param(each, marks=pytest.mark.long) for each in ("gcp", "unit"))])
 async def test_storm(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Concurrency is down two seconds after a service has begun to refuse, in its own words."""
     site: Site = request.getfixturevalue(which)

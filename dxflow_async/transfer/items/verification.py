@@ -104,7 +104,7 @@ class Verification:
         if self._source and not self.compared:
             if entry.crc32c is None:
                 self.unverified = self._why_not(entry)
-            elif moved is not None and entry.crc32c != moved:
+            elif entry.crc32c != moved:
                 return False
         if self._destination:
             if stored.crc32c is None:

@@ -65,6 +65,7 @@ async def test_a_listing_that_stalls_is_an_error(tmp_path: Path) -> None:
     async with EngineServer(tmp_path / "volume").serve() as server, session_resources("LAB") as resources:
         resources.http.stall_timeout = 0.5  # before there are connections
         settings = EngineSettings(address=server.url, key=server.write_key(tmp_path / "key.pem"))
+        resources.http.stall_timeout = 1.0  # it counts for new connections
         provider = EngineProvider(settings, resources.http, resources.threads)
         await provider.connect()
         server.switches.stream_end = "silence"

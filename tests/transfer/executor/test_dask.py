@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import warnings
@@ -160,8 +161,7 @@ async def test_an_executor_of_a_client(session: AsyncSession, cluster: Any, file
 async def test_the_command_line(cluster: Any, weed: SeaweedFS, files: Path, place: str, tmp_path: Path) -> None:
     """`--dask` takes the scheduler's address, `--dask-scheduler-file` its file."""
     program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
-    with distributed.Client(cluster) as client:
-        client.write_scheduler_file(str(tmp_path / "scheduler.json"))
+    (tmp_path / "scheduler.json").write_text(json.dumps({"address": cluster.scheduler_address}))
     await program.run("cp", f"{files}/", f"aws:{place}a/", "--dask", cluster.scheduler_address)
     await program.run("cp", f"aws:{place}a/", f"{tmp_path}/b/", "--dask-scheduler-file", f"{tmp_path}/scheduler.json")
     assert content(tmp_path / "b") == content(files)

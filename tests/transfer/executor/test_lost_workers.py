@@ -64,6 +64,7 @@ async def rounds(
     return exact
 
 
+@pytest.mark.long
 async def test_killed_workers(
     session: AsyncSession, weed: SeaweedFS, bucket: str, place: str, files: Path, tmp_path: Path
 ) -> None:

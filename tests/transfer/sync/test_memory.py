@@ -26,7 +26,11 @@ def sync(count: int, case: str, journal: str = "journal") -> dict[str, int]:
 
 @pytest.mark.parametrize(
     ("count", "case", "copied", "deleted"),
-    [(100_000, "same", 0, 0), (60_000, "other sizes", 60_000, 0), (60_000, "other names", 60_000, 60_000)],
+    [
+        (100_000, "same", 0, 0),
+        pytest.param(60_000, "other sizes", 60_000, 0, marks=pytest.mark.long),
+        pytest.param(60_000, "other names", 60_000, 60_000, marks=pytest.mark.long),
+    ],
 )
 def test_memory_does_not_grow_with_the_directories(count: int, case: str, copied: int, deleted: int) -> None:
     """Neither listings nor reports are kept whole: so many entries, or results, would take more than 20 MiB."""
@@ -35,6 +39,7 @@ def test_memory_does_not_grow_with_the_directories(count: int, case: str, copied
     assert found["grown"] < 16 * _MiB
 
 
+@pytest.mark.long
 def test_what_a_journal_gathers_is_bounded() -> None:
     """A journal writes what it is told long before that is 300,000 items, which would take twice as much."""
     found = sync(300_000, "other sizes")
