@@ -197,7 +197,7 @@ class EngineProvider(Provider):
             raise call.error(UnsupportedError, "engines make links for files that exist; upload the file first")
         if entry is None or entry.directory:
             raise missing(call)
-        requests = self._connected
+        requests = self.requests
         wanted = {"identities": [path], "lifetime": f"{max(1, int(expires))}s", "writable": method == "PUT"}
         answer = await requests.artifacts(call, "PUT", "share/", document=wanted)
         signature = answer.document().get("signature")
@@ -227,14 +227,15 @@ class EngineProvider(Provider):
             await self._http.aclose()
 
     @property
-    def _connected(self) -> Requests:
+    def requests(self) -> Requests:
+        """What sends the requests; after `connect`."""
         if self._requests is None:
             raise ConfigurationError(f"{self.name} is not connected: await connect() first")
         return self._requests
 
     @property
     def _http(self) -> HTTP:
-        return self._connected.http
+        return self.requests.http
 
     async def _look_at_engine(self, call: Call, requests: Requests, artifacts: Artifacts) -> None:
         """Learns which generation of routes the engine has, and where its volume is."""
@@ -263,7 +264,7 @@ class EngineProvider(Provider):
         headers = {"accept-encoding": "identity"}
         if span is not None:
             headers["range"] = f"bytes={span[0]}-{span[1] - 1}"
-        requests = self._connected
+        requests = self.requests
         route, query = f"{requests.prefix}download/", (("identity", path),)
         try:
             return await requests.send(call, "GET", route, query=query, headers=headers)
@@ -319,7 +320,7 @@ class EngineProvider(Provider):
         return crc
 
     def _check_writable(self, call: Call) -> None:
-        requests = self._connected
+        requests = self.requests
         if requests.session.read_only:
             key = requests.access.key or "the token"
             raise call.error(AccessDeniedError, f"{key} may only read at this engine (READ_ONLY); use another key")

@@ -73,23 +73,24 @@ class Storing:
         path = changeable(call, key)
         await self.make_directories(call, path.rpartition("/")[0])
         verified = VerifiedBody(call, body)
-        temporary = temporary_beside(path, "part", dotted=self.dotted is not False)
+        dotted = self.dotted is not False
+        temporary = temporary_beside(path, "part", dotted=dotted)
         try:
             refusal = None
             try:
                 await self._upload(call, temporary, verified, rereadable=not is_streamed(body))
             except StorageError as error:
-                if not self._may_be_the_name(error):
+                if not (dotted and self._may_be_the_name(error)):
                     raise
                 refusal = error
             found = None if refusal else await self._artifacts.written(call, temporary, body.size)
-            if found is None and self.dotted is None:
+            if found is None and dotted and self.dotted is not True:
                 self.dotted = False
                 failure = refusal or not_the_service(call, "an upload that succeeded is not listed")
                 failure.retryable = failure.progressed = True  # the next attempt uses another name
                 raise failure
             self._check(call, found, body.size)
-            self.dotted = temporary.rpartition("/")[2].startswith(".")
+            self.dotted = dotted
         except BaseException:
             await self.discard(call, temporary)
             raise
@@ -182,7 +183,7 @@ class Storing:
 
     def _may_be_the_name(self, error: StorageError) -> bool:
         refused = error.status is not None and 400 <= error.status < 500 and error.status not in _NOT_THE_NAME
-        return refused and self.dotted is None
+        return refused and self.dotted is not True
 
     def _check(self, call: Call, found: Entry | None, size: int) -> None:
         if found is None:

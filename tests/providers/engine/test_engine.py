@@ -63,6 +63,7 @@ async def test_a_listing_that_breaks_off_is_an_error(end: str, tmp_path: Path) -
 async def test_a_listing_that_stalls_is_an_error(tmp_path: Path) -> None:
     """A listing that sends nothing any more ends after the stall timeout."""
     async with EngineServer(tmp_path / "volume").serve() as server, session_resources("LAB") as resources:
+        resources.http.stall_timeout = 0.5  # before there are connections
         settings = EngineSettings(address=server.url, key=server.write_key(tmp_path / "key.pem"))
         resources.http.stall_timeout = 1.0  # it counts for new connections
         provider = EngineProvider(settings, resources.http, resources.threads)
