@@ -14,11 +14,10 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from secrets import token_hex
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
-from dxflow_async.blocking.tables import write_line
 from dxflow_async.exceptions import DxflowError, StorageError
-from dxflow_async.providers import Call
+from dxflow_async.providers import Call, printable
 from dxflow_async.providers.engine.envelope import Answer
 from dxflow_async.providers.engine.provider import EngineProvider
 from dxflow_async.providers.engine.settings import EngineSettings
@@ -302,13 +301,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         findings = asyncio.run(probe_engine(EngineSettings(address=given.address, key=given.key)))
     except DxflowError as error:
-        write_line(str(error), sys.stderr)
+        _say(str(error), sys.stderr)
         return 2
     for finding in findings:
         verdict = "" if not finding.assumed else "as assumed" if finding.seen.startswith(finding.assumed) else "handled"
         verdict = verdict if finding.known else "NOT KNOWN: do not use this engine, and report it"
-        write_line(f"{finding.matter:34} {finding.seen:28} {verdict}".rstrip())
+        _say(f"{finding.matter:34} {finding.seen:28} {verdict}".rstrip())
     return 0 if all(finding.known for finding in findings) else 1
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    (stream or sys.stdout).write(f"{printable(text)}\n")
 
 
 if __name__ == "__main__":
