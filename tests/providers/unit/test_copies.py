@@ -243,6 +243,7 @@ async def test_lost_answers_to_deletions(http: HTTP, threads: Threads) -> None:
 
 async def test_concurrent_deletions_share_listings(http: HTTP, threads: Threads) -> None:
     """Deletions in one directory at the same time are confirmed by a few listings of it."""
+    http.connect_timeout = http.stall_timeout = 60.0
     async with plain_unit(PlainUnit()) as server:
         for number in range(200):
             server.put(f"dir/{number}", b"x")
