@@ -177,7 +177,7 @@ async def test_a_key_as_the_profile_is_not_shown(home: Path, monkeypatch: pytest
     monkeypatch.setenv("AWS_PROFILE", '{"type": "service_account", "private_key": "TOPSECRET"}')
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     async with AsyncSession(settings=Settings(home=home)) as session:
-        with pytest.raises(ConfigurationError, match=r"AWS\.profile is not allowed") as raised:
+        with pytest.raises(ConfigurationError, match=r"AWS_PROFILE is not allowed") as raised:
             await session.get_storage_manager().list("AWS", "/bucket/")
     assert "TOPSECRET" not in str(raised.value)
 

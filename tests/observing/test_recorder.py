@@ -32,7 +32,6 @@ async def test_retries_and_throttles_are_on_the_time_line(weed: SeaweedFS, bucke
     assert (totals.retries, totals.throttles) == (3, 3)
     assert totals.requests >= 8
     assert totals.latency is not None
-    assert totals.concurrency > 0
     assert (timeline.operation, timeline.destination) == ("copy", f"aws:/{bucket}/recorded/")
     assert timeline.sizes.bins() == [(512.0, 1024.0, 5)]
     assert timeline.seconds >= report.seconds

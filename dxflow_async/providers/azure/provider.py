@@ -42,7 +42,7 @@ from dxflow_async.providers.azure.headers import (
 )
 from dxflow_async.providers.azure.listing import Listings
 from dxflow_async.providers.azure.names import split_key
-from dxflow_async.providers.azure.requests import Requests, compared
+from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.upload import BlockUpload
 from dxflow_async.providers.azure.xml import BlobListParser
 from dxflow_async.providers.common.conditions import LooksFirst, refused
@@ -304,8 +304,7 @@ class AzureProvider(LooksFirst):
         except StorageError as error:
             raise refused(call, options, error) from error
         etag = await stored(self._requests, call, container, name, response, body.size, measured.crc32c)
-        verified = compared(call, response, measured)
-        return Entry(key, body.size, etag=etag, crc32c=measured.crc32c if verified else None)
+        return Entry(key, body.size, etag=etag, crc32c=measured.crc32c)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
