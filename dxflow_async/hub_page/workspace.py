@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dxflow_async.hub_page.directories import Listings
+from dxflow_async.hub_page.jobs import PageJobs
 from dxflow_async.hub_page.locations import Scope
 from dxflow_async.hub_page.uploads import Uploads
 from dxflow_async.session import AsyncSession
@@ -63,13 +64,14 @@ class Workspace:
         self.places = places
         self.listings = Listings()
         self.uploads = Uploads(session)
+        self.jobs = PageJobs(session)
         self._release = release
         self._closing: asyncio.Future[None] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a job runs or an upload is unfinished."""
-        return self.uploads.busy
+        return self.uploads.busy or self.jobs.busy
 
     async def sweep(self) -> None:
         """Ends what nobody goes on with."""
@@ -84,6 +86,7 @@ class Workspace:
 
     async def _close(self) -> None:
         try:
+            await self.jobs.aclose()
             await self.uploads.aclose()
             await self.listings.aclose()
             await self.session.aclose()
