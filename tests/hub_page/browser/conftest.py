@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser
 
 from dxflow_async import Settings
-from dxflow_async.hub_page.doors import MachineDoor
 from tests.hub_page.browser.chromium import Visit, chromium, visit
+from tests.hub_page.browser.machine import Machine
 from tests.hub_page.browser.page_server import on_a_thread
 from tests.hub_page.page_client import own_page
-
-
-class Machine(NamedTuple):
-    """The page of this machine's user.
-
-    Attributes:
-        url: where it is.
-        door: makes tickets.
-        disk: a directory for files.
-    """
-
-    url: str
-    door: MachineDoor
-    disk: Path
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +23,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def machine(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """The page of this machine's user."""
     top = tmp_path_factory.mktemp("machine")
     (top / "disk").mkdir()
@@ -57,6 +42,6 @@ def me(browser: Browser, machine: Machine) -> Iterator[Visit]:
 @pytest.fixture
 def disk(machine: Machine, request: pytest.FixtureRequest) -> Path:
     """A directory of one test."""
-    directory = machine.disk / request.node.name.replace("[", "-").rstrip("]")
+    directory: Path = machine.disk / str(request.node.name)
     directory.mkdir()
     return directory

@@ -40,14 +40,14 @@ class Place(NamedTuple):
     weed: SeaweedFS
     bucket: str
 
-    def keys(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, int]:
         """The objects in the bucket and their sizes."""
         pages = self.weed.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
 
 
 @pytest.fixture(scope="module")
-def place(browser: Browser, weed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(weed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The page of this machine's user, who has a remote."""
     top = tmp_path_factory.mktemp("place")
     (top / "disk").mkdir()
@@ -79,7 +79,7 @@ def test_a_dropped_folder_arrives(user: Visit, place: Place, tmp_path: Path) -> 
     expect(user.page.locator(".work .pill")).to_have_text("Done", timeout=120_000)
     expect(user.row("measured")).to_be_visible()
     user.screenshot("dropped-folder")
-    found = {key: size for key, size in place.keys().items() if key.startswith("dropped/measured/")}
+    found = {key: size for key, size in place.sizes().items() if key.startswith("dropped/measured/")}
     assert found == contents
 
 
@@ -120,7 +120,7 @@ def test_an_upload_goes_on_after_a_reload(browser: Browser, place: Place, tmp_pa
         user.screenshot("upload-running")
         user.page.reload()
         expect(user.page.locator(".unfinished")).to_contain_text("large.bin")
-        assert "large.bin" not in place.keys()
+        assert "large.bin" not in place.sizes()
         user.screenshot("upload-unfinished")
         for folder in ("wrong", "right"):
             with user.page.expect_file_chooser() as chooser:
@@ -192,7 +192,7 @@ def test_copying_between_two_places(user: Visit, place: Place) -> None:
     dialog.get_by_role("button", name="Copy here").click()
     expect(user.page.locator(".work .pill")).to_have_text("Done", timeout=60_000)
     user.screenshot("copy-done")
-    assert {key: size for key, size in place.keys().items() if key.startswith("archive/survey/")} == {
+    assert {key: size for key, size in place.sizes().items() if key.startswith("archive/survey/")} == {
         "archive/survey/a.csv": 500,
         "archive/survey/deep/b.csv": 1000,
     }
