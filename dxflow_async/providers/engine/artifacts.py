@@ -16,8 +16,8 @@ from dxflow_async.providers.engine.requests import Requests
 
 __all__ = ["Artifacts"]
 
-_CAPS = 500
-"""A number of entries that is a multiple of it may be a page that was cut off."""
+_SMALLEST_PAGE = 100
+"""A listing with fewer entries is not one that was cut off to a page."""
 
 _LOOKS = (0.0, 0.1, 0.3, 0.6, 1.2)
 """Seconds before each look for a name that was just written: some engines show it late."""
@@ -130,7 +130,7 @@ class Artifacts:
         """Returns all names in a directory. Where the engine sends them in pages, it requests all of these."""
         page = await self._page(call, directory, ())
         found, received, announced = page.found, page.received, page.total
-        while received < (announced or 0) or (found and received % _CAPS == 0):
+        while received < (announced or 0) or (found and _may_be_a_page(received, announced)):
             names = {each.name for each in found}
             more = await self._page(call, directory, (("offset", str(received)), ("limit", "1000")))
             new = [each for each in more.found if each.name not in names]
@@ -163,6 +163,16 @@ class Artifacts:
         except ValueError as error:
             raise call.error(ServiceError, f"the engine's listing has {error}; try again") from error
         return _Page([each for each in found if each is not None], len(found), answer.total)
+
+
+def _may_be_a_page(received: int, announced: int | None) -> bool:
+    """Returns whether an engine may have cut off a listing to a page without saying so.
+
+    Its total may be that of the page. Pages have round numbers of entries.
+    """
+    if received < _SMALLEST_PAGE:
+        return False
+    return announced is None or received % 50 == 0 or received & (received - 1) == 0
 
 
 def _split(key: str) -> tuple[str, str]:

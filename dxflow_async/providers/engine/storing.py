@@ -30,11 +30,14 @@ from dxflow_async.providers import (
 )
 from dxflow_async.providers.engine.artifacts import Artifacts
 from dxflow_async.providers.engine.names import changeable, temporary_beside
-from dxflow_async.providers.engine.requests import Requests, confirm_stored
+from dxflow_async.providers.engine.requests import Requests
 
 __all__ = ["Storing"]
 
 _CLEAN_UP_SECONDS = 10.0
+_NO_BODY = (400, 411, 422, 500)
+"""Statuses with which an engine may refuse an upload without a body."""
+
 _NOT_THE_NAME = (401, 404, 413, 429, 507)
 """Statuses of a refused upload that say nothing about its name."""
 
@@ -80,9 +83,11 @@ class Storing:
             try:
                 await self._upload(call, temporary, verified, rereadable=not is_streamed(body))
             except StorageError as error:
-                if not (dotted and self._may_be_the_name(error)):
-                    raise
                 refusal = error
+            if refusal is not None and not body.size and refusal.status in _NO_BODY:
+                refusal = await self._create_empty(call, temporary, refusal)
+            if refusal is not None and not (dotted and self._may_be_the_name(refusal)):
+                raise refusal
             found = None if refusal else await self._artifacts.written(call, temporary, body.size)
             if found is None and dotted and self.dotted is not True:
                 self.dotted = False
@@ -179,7 +184,16 @@ class Storing:
             error.retryable = True
             error.max_attempts = 2
             raise
-        await confirm_stored(call, response, self._requests.http)
+        await self._requests.confirm_stored(call, response)
+
+    async def _create_empty(self, call: Call, path: str, refusal: StorageError) -> StorageError | None:
+        """Makes an empty file, where the engine refuses an upload without a body; returns `refusal` if it cannot."""
+        document = {"identity": path, "directory": False, "force": False}
+        try:
+            await self._requests.artifacts(call, "POST", document=document)
+        except StorageError:
+            return refusal
+        return None
 
     def _may_be_the_name(self, error: StorageError) -> bool:
         refused = error.status is not None and 400 <= error.status < 500 and error.status not in _NOT_THE_NAME
