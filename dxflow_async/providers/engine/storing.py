@@ -29,7 +29,7 @@ from dxflow_async.providers import (
     not_the_service,
 )
 from dxflow_async.providers.engine.artifacts import Artifacts
-from dxflow_async.providers.engine.names import changeable, temporary_beside
+from dxflow_async.providers.engine.names import changeable, old_beside, part_beside
 from dxflow_async.providers.engine.requests import Requests
 
 __all__ = ["Storing"]
@@ -77,7 +77,7 @@ class Storing:
         await self.make_directories(call, path.rpartition("/")[0])
         verified = VerifiedBody(call, body)
         dotted = self.dotted is not False
-        temporary = temporary_beside(path, "part", dotted=dotted)
+        temporary = part_beside(path, dotted=dotted)
         try:
             refusal = None
             try:
@@ -96,6 +96,9 @@ class Storing:
                 raise failure
             self._check(call, found, body.size)
             self.dotted = dotted
+            if found is not None:
+                for left in self._artifacts.abandoned(found):
+                    await self.discard(call, left)
         except BaseException:
             await self.discard(call, temporary)
             raise
@@ -251,7 +254,7 @@ class Storing:
             if isinstance(refusal, AccessDeniedError):
                 raise refusal
             self.replaces = False
-        aside = temporary_beside(new, "old", dotted=self.dotted is not False)
+        aside = await self._free_aside(call, new)
         await self._rename_checked(call, new, aside, there.size)
         try:
             await self._rename_checked(call, old, new, size)
@@ -259,6 +262,16 @@ class Storing:
             await self._put_back(call, aside, new, size)
             raise
         await self.discard(call, aside)
+
+    async def _free_aside(self, call: Call, path: str) -> str:
+        """Returns the temporary name for a file that is about to be replaced; nothing has that name."""
+        aside = old_beside(path, dotted=self.dotted is not False)
+        if await self._artifacts.find(call, aside) is not None:
+            # A process that was killed has left it. A newer version has the file's own name.
+            await self.remove(call, aside)
+            if await self._artifacts.find(call, aside) is not None:
+                raise call.error(StorageError, f"/{aside} is in the way and was not deleted; delete it")
+        return aside
 
     async def _put_back(self, call: Call, aside: str, path: str, size: int) -> None:
         """Gives a file its old name again; if the new file has got it whole, removes the old one.
