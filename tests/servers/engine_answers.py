@@ -143,7 +143,8 @@ class Answers:
     def _refused(self, request: web.Request, refusal: RefusalError) -> web.StreamResponse:
         switches, message = self.switches, str(refusal)
         request.protocol.keep_alive(False)  # a body may be unread
-        status = refusal.code if switches.error_http == "code" else 200
+        told = switches.error_http == "code" or "/presigned/" in request.path  # programs open these without a client
+        status = refusal.code if told else 200
         status_chunk = [self._chunk("status", {"code": refusal.code, "message": message})]
         if switches.error_body == "envelope" or status == 200:
             return web.json_response(status_chunk, status=status)
