@@ -231,6 +231,7 @@ class LocationCalls(LocationFiles):
         compare: Compare = "size+mtime",
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
+        stable: float | str = 0.0,
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
@@ -266,6 +267,7 @@ class LocationCalls(LocationFiles):
             compare=compare,
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            stable=stable,
             storage_type=storage_type,
             **where,
         )

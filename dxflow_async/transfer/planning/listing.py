@@ -26,7 +26,7 @@ __all__ = ["pages", "pages_to_delete", "stat"]
 
 async def pages(
     provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
-) -> AsyncIterator[Sequence[Entry]]:
+) -> AsyncGenerator[Sequence[Entry], None]:
     """Yields the entries whose keys start with `prefix`, in the order of their keys.
 
     It holds two pages in memory, or up to 64 pages of a listing that is requested in several places.
