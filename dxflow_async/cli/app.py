@@ -47,6 +47,7 @@ _COMMANDS = {
     "providers": _Command("providers", "providers"),
     "remotes": _Command("remotes", "remotes"),
     "config": _Command("config", "config"),
+    "ui": _Command("ui", "ui"),
     "hub": _Command("hub", "hub"),
     "unit": _Command("unit", "unit"),
     "demo": _Command("demo", "demo"),
