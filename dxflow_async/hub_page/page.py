@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
-from dxflow_async.hub_page import listing
+from dxflow_async.hub_page import contents, job_routes, listing, tus, zips
 from dxflow_async.hub_page.answers import read_object
 from dxflow_async.hub_page.doors import Door
 from dxflow_async.hub_page.guard import Guard, add_headers, check_origin, is_https
@@ -63,6 +63,12 @@ class _Page:
         router.add_get("/page/list", guard.signed_in(listing.list_directory))
         router.add_get("/page/search", guard.signed_in(listing.search))
         router.add_get("/page/size", guard.signed_in(listing.show_size))
+        router.add_get("/page/file", guard.signed_in(contents.download))
+        router.add_get("/page/preview", guard.signed_in(contents.show_preview))
+        router.add_get("/page/image", guard.signed_in(contents.show_image))
+        router.add_get("/page/zip", guard.signed_in(zips.download_zip))
+        tus.add_routes(router, guard)
+        job_routes.add_routes(router, guard)
 
     async def _open(self, app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(self._static.load)

@@ -8,7 +8,6 @@ import { inside, same } from "./locations.js";
 
 /* A tree is for finding the way; directories with more branches are read in the list. */
 const MOST = 500;
-let serial = 0;
 
 export class Tree {
   /**
@@ -27,7 +26,7 @@ export class Tree {
   setPlaces(places) {
     this.nodes = places.map((place) => this._node({ name: place.name, location: place.location, symbol: symbolOfPlace(place),
       level: 1, place }));
-    this.root.replaceChildren(...this.nodes.map((node) => node.item));
+    this.root.replaceChildren(...this.nodes.map((node) => node.branch));
     this._focusable(this.nodes[0]);
   }
 
@@ -50,7 +49,7 @@ export class Tree {
     if (!nearest) return;
     nearest.item.setAttribute("aria-selected", "true");
     this._focusable(nearest);
-    nearest.row.scrollIntoView({ block: "nearest" });
+    nearest.item.scrollIntoView({ block: "nearest" });
   }
 
   /** Opens a branch. */
@@ -63,7 +62,7 @@ export class Tree {
       const found = await directoriesOf(node.location);
       node.children = found.items.map((each) => this._node({ name: each.name, location: each.location, level: node.level + 1,
         symbol: node.place?.kind === "remote" ? "bucket" : "folder", above: node }));
-      node.group.replaceChildren(...node.children.map((each) => each.item));
+      node.group.replaceChildren(...node.children.map((each) => each.branch));
       if (found.more) node.group.append(element("div.tree-note", {}, "More are shown in the list."));
       if (!found.items.length) {
         node.item.removeAttribute("aria-expanded");
@@ -90,20 +89,19 @@ export class Tree {
 
   /** The location of the branch under an element; null where there is none. */
   locationAt(target) {
-    return target.closest?.(".tree-row")?.parentNode.node.location ?? null;
+    return target.closest?.(".tree-row")?.node.location ?? null;
   }
 
   _node({ name, location, symbol, level, place = null, above = null }) {
-    const id = `branch-${(serial += 1)}`;
     const turn = element("span.turn", { "aria-hidden": "true" }, icon("chevron"));
     const broken = place?.state && place.state !== "ok";
-    const row = element("div.tree-row", { id, title: place?.note || shownName(name) }, turn,
+    const item = element("div.tree-row", { role: "treeitem", tabIndex: -1, title: place?.note || shownName(name), "aria-level": level,
+      "aria-expanded": "false", "aria-selected": "false" }, turn,
       icon(symbol, symbol === "folder" ? "folder" : ""), element("bdi.label", {}, shownName(name)),
       broken ? element("span.state-dot", {}) : null, broken ? element("span.unseen", {}, "not available") : null);
     const group = element("ul", { role: "group", hidden: true });
-    const item = element("li", { role: "treeitem", tabIndex: -1, "aria-labelledby": id, "aria-level": level,
-      "aria-expanded": "false", "aria-selected": "false" }, row, group);
-    const node = { name, location, level, place, above, item, row, turn, group, children: null };
+    const branch = element("li", { role: "none" }, item, group);
+    const node = { name, location, level, place, above, item, branch, turn, group, children: null };
     item.node = node;
     return node;
   }
@@ -123,7 +121,7 @@ export class Tree {
   }
 
   _click(event) {
-    const item = event.target.closest(".tree-row")?.parentNode;
+    const item = event.target.closest(".tree-row");
     if (!item) return;
     const { node } = item;
     const open = item.getAttribute("aria-expanded") === "true";

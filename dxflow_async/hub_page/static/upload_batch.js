@@ -6,6 +6,8 @@ import { Speed } from "./speed.js";
 
 /* Browsers open six connections to a server; one follows the jobs, and some stay for the page itself. */
 const AT_ONCE = 3;
+/* A file up to this size goes in one request. A larger one first gets its address, so that it can go on from anywhere. */
+const ONE_REQUEST = 4 << 20;
 const PAUSES = [0, 1000, 3000, 5000, 10_000, 20_000, 30_000];
 
 let serial = 0;
@@ -99,7 +101,7 @@ export class UploadBatch extends EventTarget {
       headers: { "X-CSRF-Token": csrfToken() },
       metadata: { location: entry.location, relativePath: entry.path, filetype: file.type || "application/octet-stream",
         fingerprint: fingerprintOf(file, entry.location), ...(entry.overwrite ? {} : { overwrite: "no" }) },
-      uploadDataDuringCreation: true,
+      uploadDataDuringCreation: file.size <= ONE_REQUEST,
       storeFingerprintForResuming: false,
       retryDelays: PAUSES,
       onShouldRetry: (error) => {
