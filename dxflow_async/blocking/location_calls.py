@@ -244,7 +244,7 @@ class LocationCalls(LocationFiles):
         Args:
             src: the directory to read, as for `copy`.
             dst: the directory to change.
-            delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
+            delete, compare, include, exclude, stable, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
             timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 

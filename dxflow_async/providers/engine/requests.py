@@ -25,7 +25,7 @@ from dxflow_async.providers import (
 from dxflow_async.providers.engine.envelope import Answer, BrokenEnvelopeError, EnvelopeParser, is_success
 from dxflow_async.providers.engine.errors import error_of, message_of
 from dxflow_async.providers.engine.settings import Access
-from dxflow_async.providers.engine.sign_in import Session
+from dxflow_async.providers.engine.sign_in import KeyRefusedError, Session
 
 __all__ = ["NEW", "OLD", "Query", "Requests"]
 
@@ -78,16 +78,35 @@ class Requests:
     ) -> Answer:
         """Sends a request, and returns the whole answer.
 
+        A token that is refused within the answer, whose status is one of success, is renewed once, too.
+
         Raises:
             StorageError: the engine refused it, or reports a failure in its answer.
             ServiceError: the answer is not an envelope, or breaks off.
+            KeyRefusedError: it refuses the key.
         """
-        body = None if document is None else _encoded(document)
-        headers = {"accept": _STREAM}
-        if body is not None:
-            headers["content-type"] = "application/json"
-        response = await self.send(call, method, path, query=query, headers=headers, body=body, repeatable=repeatable)
-        return await self.read(call, response)
+        headers = {"accept": _STREAM} | ({} if document is None else {"content-type": "application/json"})
+
+        async def attempt() -> Answer:
+            body = None if document is None else _encoded(document)
+            sent = await self.send(call, method, path, query=query, headers=headers, body=body, repeatable=repeatable)
+            return await self.read(call, sent)
+
+        try:
+            return await attempt()
+        except KeyRefusedError:
+            raise
+        except StorageError as error:
+            used = self.session.used
+            if error.status != 401 or used is None:
+                raise
+            await self.session.renew(call, used, error)
+        try:
+            return await attempt()
+        except KeyRefusedError:
+            raise
+        except StorageError as error:
+            raise self.session.refused(call, error) if error.status == 401 else error from error
 
     async def read(self, call: Call, response: Response) -> Answer:
         """Returns the envelope of a successful response, whole."""
@@ -146,6 +165,34 @@ class Requests:
             raise not_the_service(call, f"status {response.status}", response.status)
         raise await self._refusal(call, response)
 
+    async def confirm_stored(self, call: Call, response: Response) -> None:
+        """Reads the answer to an upload, of which only the status is documented, and raises a failure that it reports.
+
+        A web page is a failure: a proxy has answered in the engine's place.
+        """
+        if response.headers.get("content-length") == "0":
+            response.close()
+            return
+        data = bytearray()
+        async for piece in _pieces(call, response, self.http):
+            if len(data) < 64 << 10:
+                data += piece
+        code, message = message_of(response.headers, bytes(data))
+        if code is None and _is_page(response.headers, bytes(data)):
+            raise not_the_service(call, f"a web page with status {response.status}", response.status)
+        if code is not None and not is_success(code):
+            raise self.refused_within(error_of(call, code, response.headers, message))
+
+    def refused_within(self, error: StorageError) -> StorageError:
+        """Returns an error that an answer with a status of success reports.
+
+        Where the token was refused, the call may be tried again, with another token.
+        """
+        if error.status == 401 and self.session.used is not None:
+            self.session.forget(self.session.used)
+            error.retryable = error.progressed = True
+        return error
+
     async def _attempt(
         self,
         call: Call,
@@ -187,20 +234,6 @@ class Requests:
             text = "engines take only names that are valid Unicode; rename it"
             raise call.error(UnsafePathError, text) from error
         return f"{self.access.address}{path}?{told}" if told else f"{self.access.address}{path}"
-
-
-async def confirm_stored(call: Call, response: Response, http: HTTP) -> None:
-    """Reads the answer to an upload, of which only the status is documented, and raises a failure that it reports."""
-    if response.headers.get("content-length") == "0":
-        response.close()
-        return
-    data = bytearray()
-    async for piece in _pieces(call, response, http):
-        if len(data) < 64 << 10:
-            data += piece
-    code, message = message_of(response.headers, bytes(data))
-    if code is not None and not is_success(code):
-        raise error_of(call, code, response.headers, message)
 
 
 async def _pieces(call: Call, response: Response, http: HTTP) -> AsyncIterator[bytes]:
