@@ -147,6 +147,11 @@ class ObjectOptions:
 
     def named(self) -> list[str]:
         """Returns the names of the options that `Features.options` must have."""
+        if (
+            self.storage_class is self.tags is self.encryption is self.cache_control is self.content_encoding is None
+            and (self.content_disposition is self.content_language is None)
+        ):
+            return []  # as nearly all options do
         return [name for name in _CHECKED if getattr(self, name) is not None]
 
     def with_defaults(self, defaults: ObjectOptions) -> ObjectOptions:

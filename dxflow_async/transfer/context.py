@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import Part, Provider
+from dxflow_async.providers.contract import Features, Part, Provider
 from dxflow_async.transfer.executor.shard import MovedPart, PartRange
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.plan import PartPolicy
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 from dxflow_async.transfer.selection import Selection
@@ -26,6 +27,9 @@ LINK_SUFFIX = ".rclonelink"
 
 Source: https://rclone.org/local/#links-l
 """
+
+
+_MAX_POLICIES = 64
 
 
 class Place(NamedTuple):
@@ -102,3 +106,15 @@ class TransferContext:
     part_mover: PartMover | None = None
     symlinks: Symlinks = "follow"
     selection: Selection | None = None
+    _policies: dict[tuple[int, int], tuple[Features, Features, PartPolicy]] = field(default_factory=dict, repr=False)
+
+    def part_policy(self, source: Features, destination: Features) -> PartPolicy:
+        """Returns how objects become parts between two sides; most items of a call have the same two."""
+        known = self._policies.get((id(source), id(destination)))
+        if known is not None:
+            return known[2]
+        policy = PartPolicy(source, destination, self.part_size)
+        if len(self._policies) >= _MAX_POLICIES:
+            self._policies.clear()
+        self._policies[id(source), id(destination)] = source, destination, policy  # which keeps the identities theirs
+        return policy
