@@ -147,10 +147,8 @@ class ObjectOptions:
 
     def named(self) -> list[str]:
         """Returns the names of the options that `Features.options` must have."""
-        if (
-            self.storage_class is self.tags is self.encryption is self.cache_control is self.content_encoding is None
-            and (self.content_disposition is self.content_language is None)
-        ):
+        system = self.cache_control, self.content_disposition, self.content_encoding, self.content_language
+        if (self.storage_class, *system, self.tags, self.encryption) == _NONE_NAMED:
             return []  # as nearly all options do
         return [name for name in _CHECKED if getattr(self, name) is not None]
 
@@ -186,3 +184,4 @@ class ObjectOptions:
 
 
 _CHECKED = ("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")
+_NONE_NAMED = (None,) * len(_CHECKED)
