@@ -88,7 +88,7 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     entries = parser.entries
     check_names(call, prefix, entries)
     shown, directory = (entries, "") if recursive else grouped(entries, prefix, getattr(token, "directory", ""))
-    if not provider.dialect.known(Ability.ANY_NAMES) and any(has_odd_segment(each.key) for each in entries):
+    if not provider.dialect.known(Ability.ANY_NAMES) and _has_odd_names(entries):
         provider.dialect.accept(Ability.ANY_NAMES)
     if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=token)) is not None:
         raise contradiction(call, differs)
@@ -106,6 +106,12 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     elif behind.encode() <= marker.encode():
         raise contradiction(call, "the page names itself as the next page")
     return Page(_behind(shown, len(bucket) + 1, marker), _Marker(behind))
+
+
+def _has_odd_names(entries: Sequence[Entry]) -> bool:
+    """Returns whether a name of a page has an odd segment. One look at all names together answers for most pages."""
+    names = "\n".join([each.key for each in entries])
+    return ("//" in names or "/." in names) and any(has_odd_segment(each.key) for each in entries)
 
 
 def _query(prefix: str, marker: str | None, token: str | None, *, recursive: bool) -> dict[str, str]:
