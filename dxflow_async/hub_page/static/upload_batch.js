@@ -104,10 +104,7 @@ export class UploadBatch extends EventTarget {
       uploadDataDuringCreation: file.size <= ONE_REQUEST,
       storeFingerprintForResuming: false,
       retryDelays: PAUSES,
-      onShouldRetry: (error) => {
-        const status = error.originalResponse?.getStatus() ?? 0;
-        return status === 0 || status === 423 || status === 429 || status >= 500;
-      },
+      onShouldRetry: (error) => canGoOn(error.originalResponse),
       onProgress: (sent) => { entry.sent = sent; },
       onSuccess: () => this._ended(entry, "done"),
       onError: (error) => this._failed(entry, error),
@@ -149,6 +146,13 @@ export class UploadBatch extends EventTarget {
   _changed() {
     this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.dispatchEvent(new Event("change")); });
   }
+}
+
+/* Whether another request may do: the connection broke, the server is busy, or it knows of another offset. */
+function canGoOn(response) {
+  const status = response?.getStatus() ?? 0;
+  if (status === 409) return ["wrong_offset", "taken_over"].includes(errorFrom(status, response.getBody() ?? "").code);
+  return status === 0 || status === 423 || status === 429 || status >= 500;
 }
 
 /** Makes directories that have no files; those that exist are fine. */

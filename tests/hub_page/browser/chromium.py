@@ -12,11 +12,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 __all__ = ["Visit", "chromium", "visit"]
 
 ARTEFACTS = Path(__file__).parents[2] / ".artefacts" / "hub_page"
+
+PATIENCE = 40_000
+"""Milliseconds for anything to appear: machines that run tests are busy."""
 
 # The page asks whether somebody is signed in, and Chromium reports each refused request as an error.
 _EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
@@ -28,6 +31,7 @@ def chromium() -> Iterator[Browser]:
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         pytest.skip("Chromium is not installed: install Debian's package chromium to run the tests of the hub's page")
+    expect.set_options(timeout=PATIENCE)
     options = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=options)
@@ -51,8 +55,8 @@ class Visit:
         self.base = base
         self.refused: set[int] = set()
         self.problems: list[str] = []
-        self._statuses: set[int] = set()
-        page.on("console", lambda message: self._heard(message.type, message.text))
+        self._refused: dict[int, str] = {}
+        page.on("console", lambda message: self._heard(message.type, message.text, message.location.get("url", "")))
         page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
         page.add_init_script(
             "document.addEventListener('securitypolicyviolation',"
@@ -104,16 +108,16 @@ class Visit:
     def check(self) -> None:
         """Checks that nothing was reported to the console but the refusals that the test expects."""
         assert not self.problems
-        assert self._statuses <= self.refused
+        assert self._refused.keys() <= self.refused, self._refused
 
-    def _heard(self, kind: str, text: str) -> None:
+    def _heard(self, kind: str, text: str, url: str) -> None:
         if kind not in ("error", "warning"):
             return
         refused = _EXPECTED.match(text)
         if refused is None:
             self.problems.append(text)
         else:
-            self._statuses.add(int(refused[1]))
+            self._refused[int(refused[1])] = url
 
 
 @contextmanager
@@ -127,7 +131,7 @@ def visit(browser: Browser, base: str, **options: Any) -> Iterator[Visit]:
     """
     given = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", "locale": "en-GB", **options}
     context = browser.new_context(**given)
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(PATIENCE)
     try:
         opened = Visit(context.new_page(), base)
         yield opened

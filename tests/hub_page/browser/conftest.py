@@ -52,3 +52,11 @@ def me(browser: Browser, machine: Machine) -> Iterator[Visit]:
     with visit(browser, machine.url) as opened:
         opened.enter(machine.door.new_ticket())
         yield opened
+
+
+@pytest.fixture
+def disk(machine: Machine, request: pytest.FixtureRequest) -> Path:
+    """A directory of one test."""
+    directory = machine.disk / request.node.name.replace("[", "-").rstrip("]")
+    directory.mkdir()
+    return directory
