@@ -285,8 +285,7 @@ class LocationResolver:
     async def _area_of(self, area_id: AreaId | None) -> Area | None:
         if area_id is None:
             return None
-        area = (await self.resolve(area_id.location, area_id.storage_type)).area
-        assert area is not None
+        area = await self.area_of(area_id.location, area_id.storage_type)
         if area.where != area_id.place:
             raise ConfigurationError(
                 f"the job was begun with {area_id.place}, and the settings name {area.where}; set them as they were"

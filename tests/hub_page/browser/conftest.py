@@ -38,7 +38,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def machine(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def machine(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:  # noqa: ARG001 -- skips without one
     """The page of this machine's user."""
     top = tmp_path_factory.mktemp("machine")
     (top / "disk").mkdir()
@@ -57,6 +57,6 @@ def me(browser: Browser, machine: Machine) -> Iterator[Visit]:
 @pytest.fixture
 def disk(machine: Machine, request: pytest.FixtureRequest) -> Path:
     """A directory of one test."""
-    directory = machine.disk / request.node.name.replace("[", "-").rstrip("]")
+    directory: Path = machine.disk / request.node.name.replace("[", "-").rstrip("]")
     directory.mkdir()
     return directory
