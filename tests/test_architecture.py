@@ -41,6 +41,7 @@ FOUNDATION = {
     "streams",
     "durability",
     "modes",
+    "plurals",
     "security",
     "concurrency",
     "config",
@@ -80,6 +81,7 @@ ROOMS = {
         "presumed_digests",
         "durability",
         "modes",
+        "plurals",
     }
     | {"exceptions", "models", "config"},
 }

@@ -33,6 +33,7 @@ _COMMANDS = {
     "ls": _Command("listing", "ls"),
     "du": _Command("listing", "du"),
     "stat": _Command("listing", "stat"),
+    "wait": _Command("waiting", "wait"),
     "cat": _Command("reading", "cat"),
     "tail": _Command("reading", "tail"),
     "rm": _Command("deleting", "rm"),

@@ -17,6 +17,7 @@ SUMMARIES = {
     "ls": "List directories and objects.",
     "du": "Add up the sizes of everything below directories.",
     "stat": "Print what is known of objects and directories.",
+    "wait": "Wait until an object, or all of a directory, has not changed for a time.",
     "cat": "Write the bytes of objects to standard output.",
     "tail": "Print the last lines of an object, and follow it as it grows.",
     "rm": "Delete objects. An object that does not exist is an error; the others are deleted all the same.",
@@ -57,6 +58,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "ls": ("ls aws:/bucket/", "ls -r -h --total aws:/bucket/run-1/", "ls ."),
     "du": ("du -h aws:/bucket/", "du --depth 1 aws:/bucket/ ./results"),
+    "wait": (
+        "wait unit:/Demo/results/ --stable 30s --timeout 1h",
+        "wait lab:/run-1/done.csv && dxflow-async cp lab:/run-1/ ./run-1/",
+    ),
     "stat": ("stat aws:/bucket/run-1/a.csv", "stat --json results/a.csv"),
     "cat": ("cat aws:/bucket/run-1/a.csv", "cat --start 0 --end 4 aws:/bucket/run-1/a.csv"),
     "tail": ("tail -n 1 aws:/bucket/run-1/a.csv", "tail --follow unit:/Demo/results/log.txt"),

@@ -124,7 +124,7 @@ async def test_failed_items_are_tried_again(user: Browser, tmp_path: Path) -> No
     failed = await run(user, **plan, overwrite=False)
     assert (failed["state"], failed["failed_count"]) == ("failed", 1)
     assert failed["failed"][0]["name"].endswith("3")
-    assert "exists" in failed["failed"][0]["reason"]
+    assert "already" in failed["failed"][0]["reason"]
     page = await user.get(f"page/jobs/{failed['id']}/report")
     assert page.headers["Content-Type"].startswith("text/html")
     assert "sha256-" in page.headers["Content-Security-Policy"]
