@@ -50,10 +50,12 @@ class Place(NamedTuple):
 def place(weed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The page of this machine's user, who has a remote."""
     top = tmp_path_factory.mktemp("place")
-    (top / "disk").mkdir()
+    (top / "me/disk").mkdir(parents=True)
     bucket = weed.create_bucket(f"page-{uuid4().hex[:8]}")
-    with on_a_thread(own_page(settings_for(weed, top / "home"))) as (url, door):
-        yield Place(url, door, top / "disk", weed, bucket)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(top / "me"))
+        with on_a_thread(own_page(settings_for(weed, top / "home", sdk_configuration=False))) as (url, door):
+            yield Place(url, door, top / "me/disk", weed, bucket)
 
 
 @pytest.fixture
