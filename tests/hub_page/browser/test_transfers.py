@@ -204,6 +204,25 @@ def test_copying_between_two_places(user: Visit, place: Place) -> None:
     assert "report" in opened.value.url
 
 
+def test_a_link_is_made_and_sizes_are_counted(user: Visit, place: Place) -> None:
+    """A link gives the file to whoever has it; the size of a directory appears in the list when it is asked for."""
+    for key, body in {"shared/report.txt": b"for all", "shared/deep/more.txt": b"12345"}.items():
+        place.weed.client.put_object(Bucket=place.bucket, Key=key, Body=body)
+    user.go(f"aws:/{place.bucket}/shared/")
+    user.row("report.txt").click()
+    user.button("Link", ".toolbar").click()
+    user.page.get_by_text("1 hour").click()
+    user.button("Make link").click()
+    link = user.page.get_by_label("Link", exact=True)
+    expect(link).to_be_visible()
+    user.screenshot("link")
+    assert user.page.request.get(link.input_value()).text() == "for all"
+    user.page.keyboard.press("Escape")
+    user.row("deep").click()
+    user.row("deep").get_by_role("button", name="Count what is in deep").click()
+    expect(user.row("deep").locator(".size")).to_have_text("5 B")
+
+
 def test_rename_new_folder_and_delete(user: Visit, place: Place) -> None:
     """Each is seen in the list and on the disk; deleting asks first, and says how many files it is."""
     top = place.disk / "changes"
