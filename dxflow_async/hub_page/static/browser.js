@@ -150,6 +150,12 @@ export class Browser extends EventTarget {
     loadSearch(items, this.location, text, this.stop.signal);
   }
 
+  /** Goes to the field that filters. The tools for a selection may stand in its place, and so nothing stays selected. */
+  toFilter() {
+    this.items.chooseNone();
+    this.toolbar.input.focus();
+  }
+
   /** Opens the menu for the selection. */
   menu(x, y) {
     const entries = this.deeds.entries(this.items.chosen());

@@ -47,7 +47,7 @@ export function listenToKeys(browser) {
     const control = event.ctrlKey || event.metaKey;
     if (event.altKey) return event.key === "ArrowUp" ? () => browser.up() : null;
     if (control && controlKeys[event.key.toLowerCase()] && inList() && !selectsText()) return controlKeys[event.key.toLowerCase()];
-    if (!control && event.key === "/") return browser.location ? () => browser.toolbar.input.focus() : null;
+    if (!control && event.key === "/") return browser.location ? () => browser.toFilter() : null;
     if (!control && event.key === "?") return openHelp;
     if (!inList()) return null;
     if (event.key === "Backspace") return () => browser.up();

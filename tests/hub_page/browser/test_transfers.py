@@ -211,9 +211,9 @@ def test_a_link_is_made_and_sizes_are_counted(user: Visit, place: Place) -> None
     user.go(f"aws:/{place.bucket}/shared/")
     user.row("report.txt").click()
     user.button("Link", ".toolbar").click()
-    user.page.get_by_text("1 hour").click()
+    user.page.get_by_label("1 hour").check()
     user.button("Make link").click()
-    link = user.page.get_by_label("Link", exact=True)
+    link = user.page.get_by_role("textbox", name="Link", exact=True)
     expect(link).to_be_visible()
     user.screenshot("link")
     assert user.page.request.get(link.input_value()).text() == "for all"
