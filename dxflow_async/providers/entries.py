@@ -157,6 +157,9 @@ class ObjectOptions:
 
     def named(self) -> list[str]:
         """Returns the names of the options that `Features.options` must have."""
+        system = self.cache_control, self.content_disposition, self.content_encoding, self.content_language
+        if (self.storage_class, *system, self.tags, self.encryption) == _NONE_NAMED:
+            return []  # as nearly all options do
         return [name for name in _CHECKED if getattr(self, name) is not None]
 
     def with_defaults(self, defaults: ObjectOptions) -> ObjectOptions:
@@ -191,3 +194,4 @@ class ObjectOptions:
 
 
 _CHECKED = ("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")
+_NONE_NAMED = (None,) * len(_CHECKED)

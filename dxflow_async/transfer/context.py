@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import ObjectOptions, Part, Provider
+from dxflow_async.providers.contract import Features, ObjectOptions, Part, Provider
 from dxflow_async.transfer.executor.shard import MovedPart, Overwrite, PartRange
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
+from dxflow_async.transfer.plan import PartPolicy
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 from dxflow_async.transfer.selection import Selection
@@ -27,6 +28,9 @@ LINK_SUFFIX = ".rclonelink"
 
 Source: https://rclone.org/local/#links-l
 """
+
+
+_MAX_POLICIES = 64
 
 
 class Place(NamedTuple):
@@ -127,3 +131,15 @@ class TransferContext:
     part_mover: PartMover | None = None
     symlinks: Symlinks = "follow"
     selection: Selection | None = None
+    _policies: dict[tuple[int, int], tuple[Features, Features, PartPolicy]] = field(default_factory=dict, repr=False)
+
+    def part_policy(self, source: Features, destination: Features) -> PartPolicy:
+        """Returns how objects become parts between two sides; most items of a call have the same two."""
+        known = self._policies.get((id(source), id(destination)))
+        if known is not None:
+            return known[2]
+        policy = PartPolicy(source, destination, self.part_size)
+        if len(self._policies) >= _MAX_POLICIES:
+            self._policies.clear()
+        self._policies[id(source), id(destination)] = source, destination, policy  # which keeps the identities theirs
+        return policy

@@ -312,7 +312,8 @@ class Engine:
 
     async def _work(self, group: TaskGroup) -> None:
         while True:
-            found = None if self._free_places() < 0 else self._take()
+            free = self._free_places()
+            found = None if free < 0 else self._take()
             if found is None:
                 if self._planned and not self._running and not self._new:
                     self._wake_all()
@@ -321,7 +322,7 @@ class Engine:
                 self._idle.append(waiter)
                 await waiter
                 continue
-            if self._open or self._new:
+            if free > 0 and (self._open or self._new):
                 self._call_worker(group)
             running, part = found
             try:
