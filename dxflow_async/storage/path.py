@@ -176,6 +176,7 @@ class AsyncStoragePath(LocationPath):
             options.get("include", ()),
             options.get("exclude", ()),
             delete=options.get("delete", False),
+            stable=options.get("stable", 0.0),
         )
         storage_type = options.get("storage_type", self._storage_type)
         if dry_run:
