@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,9 @@ class EndlessBody:
         await asyncio.Event().wait()
 
 
-async def cancelled_in_mid_body(write: object, body: EndlessBody) -> None:
+async def cancelled_in_mid_body(write: Coroutine[Any, Any, object], body: EndlessBody) -> None:
     """Cancels a write once the unit has had time to receive what there is."""
-    running = asyncio.ensure_future(write)  # type: ignore[arg-type]
+    running = asyncio.ensure_future(write)
     await asyncio.wait_for(body.came.wait(), 30)
     await asyncio.sleep(0.2)
     running.cancel()
