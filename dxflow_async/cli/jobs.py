@@ -13,6 +13,7 @@ from dxflow_async.cli.transfer import Output, run_transfer
 from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 
 __all__ = ["jobs"]
@@ -108,5 +109,5 @@ def _line(job: JobInfo) -> str:
     state = f"process {job.pid} works on it" if job.pid is not None else "not under way"
     began = datetime.fromtimestamp(job.began, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
     ends = f" {printable(job.source)} to {printable(job.destination or '')}" if job.source is not None else ""
-    counts = f"{job.done} done, {job.failed} failed, {len(job.uploads)} uploads begun"
+    counts = f"{job.done} done, {job.failed} failed, {counted(len(job.uploads), 'upload')} begun"
     return f"{job.id}  {began}  {job.operation}{ends}: {counts}, {state}"

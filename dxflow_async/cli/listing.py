@@ -18,6 +18,7 @@ from dxflow_async.cli.sizes import human_size, shown_size
 from dxflow_async.cli.status import Failures
 from dxflow_async.exceptions import NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.models import Item
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 
@@ -76,7 +77,9 @@ def ls(
         if total and json:
             print_json("total", {"objects": count, "size": size})
         elif total:
-            write_line(f"total {count} objects, {shown_size(size, human=human)} bytes")
+            write_line(
+                f"total {counted(count, 'object')}, {shown_size(size, human=human)} {'byte' if size == 1 else 'bytes'}"
+            )
         return failures.status
 
     return with_session(account, show, places=given)

@@ -22,6 +22,7 @@ from dxflow_async.cli.status import DIFFERS, DONE, Failures
 from dxflow_async.concurrency.pool import for_each
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
 from dxflow_async.models import Item
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.selection import Selection
@@ -123,7 +124,7 @@ class ManifestCheck:
             if not await session.exists(declaration, storage_type=area):
                 await session.write(declaration, BAG_DECLARATION, storage_type=area)
         if not self.quiet and not self.json:
-            write_line(f"{len(found)} checksums ({algorithm}) written to {printable(self.manifest)}")
+            write_line(f"{counted(len(found), 'checksum')} ({algorithm}) written to {printable(self.manifest)}")
         return DONE
 
     async def _place(self, session: AsyncSession) -> Place:

@@ -9,10 +9,20 @@ from typing import NamedTuple
 from dxflow_async.cli.status import Failures
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.glob_patterns import has_magic
+from dxflow_async.paths import parse_location
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 
-__all__ = ["Place", "area_name", "check_given", "check_locations", "found_places", "location_of", "places_of"]
+__all__ = [
+    "Place",
+    "area_name",
+    "check_given",
+    "check_locations",
+    "found_places",
+    "is_local",
+    "location_of",
+    "places_of",
+]
 
 
 class Place(NamedTuple):
@@ -103,6 +113,14 @@ def check_given(locations: Sequence[str]) -> Sequence[str]:
     if not locations:
         raise ConfigurationError("no place was given; write aws:/bucket/key or ./path")
     return locations
+
+
+def is_local(location: str) -> bool:
+    """Returns whether a location is certainly a path of this machine."""
+    try:
+        return parse_location(location).provider == "LOCAL"
+    except ConfigurationError:
+        return False
 
 
 def location_of(location: str, path: str, other: str) -> str:

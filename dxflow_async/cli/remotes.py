@@ -21,6 +21,7 @@ from dxflow_async.config.sdk_configuration import configured_by
 from dxflow_async.config.settings import Settings, config_path
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 
@@ -143,8 +144,10 @@ def check(name: str, path: str = "/", *, json: Flag = False) -> int:
         row = {"name": provider, "path": path, "ok": True, "items": count, "more": more, "seconds": round(seconds, 3)}
         print_json("test", {**row, "facts": dict(facts)})
         return 0
-    kind = "a directory" if item is not None and item.directory else f"{item.size} bytes" if item is not None else ""
-    what = kind or f"{count}{' or more' if more else ''} items"
+    kind = (
+        "a directory" if item is not None and item.directory else counted(item.size, "byte") if item is not None else ""
+    )
+    what = kind or (f"{count} or more items" if more else counted(count, "item"))
     write_line(f"{provider}:{printable(path)} answers: {what}, in {seconds:.2f} s")
     for fact, value in facts:
         write_line(f"  {printable(fact)}: {printable(value)}")

@@ -19,12 +19,14 @@ from dxflow_async.cli.preview import preview
 from dxflow_async.cli.report_file import ReportFile, joined
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.cli.streaming import copy_stream
-from dxflow_async.cli.watching import check_watched, sync_again
+from dxflow_async.cli.status import DONE, FAILED
+from dxflow_async.cli.streaming import StreamCopy, stream_copy
+from dxflow_async.cli.watching import check_watched, is_remote, sync_again
 from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import ConfigurationError, TransferError
 from dxflow_async.models import SyncPlan, TransferReport
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.executor.options import ExecutorOptions
@@ -36,6 +38,8 @@ __all__ = ["Output", "cp", "mv", "run_transfer", "sync"]
 
 
 _SHOWN = Shown()
+
+_STABLE_SECONDS = 30.0
 
 
 @Parameter(name="*")
@@ -82,20 +86,23 @@ def cp(
 
     Args:
         places: The sources, and at the end the destination. A source is a local path, aws:/bucket/key or the like, a
-            pattern, or - for standard input; of a directory with a slash at its end only the content is copied. The
-            destination is with a slash at its end the directory to copy into, else the new name, or - for standard
-            output. An existing local directory counts as written with the slash.
+            pattern, - for standard input, or a pipe or device, which is read to its end; of a directory with a slash
+            at its end only the content is copied. The destination is with a slash at its end the directory to copy
+            into, else the new name, - for standard output, or a pipe or device, which is written into. An existing
+            local directory counts as written with the slash.
         recursive: Accepted, and not needed: directories are copied with everything in them.
         dry_run: Only print what would be copied.
         public: Remote locations are in the account's public storage.
     """
     assert recursive is not None
     sources, dst = _ends(places)
-    if STREAM in (*sources, dst):
-        area = area_name(public=public)
+    if (streams := stream_copy(sources, dst)) is not None:
         if output.report is not None:
-            raise ConfigurationError("--report does not work with -; give places on both sides")
-        return copy_stream(sources, dst, area, writing, account, pace, quiet=output.quiet, json=output.json)
+            raise ConfigurationError("--report shows no streams; give places of files on both sides")
+        if choice != _ALL:
+            raise ConfigurationError("a stream is no directory to choose from; leave out --include and the like")
+        copy = StreamCopy(sources, dst, *streams, public, output.json, output.quiet, output.shown)
+        return copy.preview() if dry_run else copy.run(writing, account, pace)
     return _relocate(
         sources, dst, choice, writing, output, account, pace, workers, move=False, dry_run=dry_run, public=public
     )
@@ -140,6 +147,7 @@ def sync(
     dry_run: DryRun = False,
     watch: Flag = False,
     interval: str | None = None,
+    stable: str | None = None,
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
@@ -157,6 +165,8 @@ def sync(
         dry_run: Only print the plan.
         watch: Sync again whenever a file at the source changes, until Ctrl-C.
         interval: With --watch, sync again after this time instead, such as 60s; for remote sources.
+        stable: Copy only what has not changed for this time, as two listings show it, such as 30s; 0s copies all. By
+            default it is 30s with --watch and a remote source, and at most --interval.
         public: Remote locations are in the account's public storage.
     """
     area, chosen = area_name(public=public), choice.arguments()
@@ -165,6 +175,7 @@ def sync(
         raise ConfigurationError("--dry-run and --watch exclude each other: give one of them")
     if interval is not None and not watch:
         raise ConfigurationError("--interval needs --watch: give both")
+    settled = _stable_seconds(src, stable, interval)
     if dry_run:
         plan = with_session(
             account,
@@ -175,16 +186,25 @@ def sync(
                 compare=compare,
                 **chosen,
                 dry_run=True,
+                stable=settled,
                 storage_type=area,
             ),
             places=(src, dst),
         )
         _print_plan(plan, output)
-        return 0
+        return FAILED if plan.skips else DONE
 
     async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
         report: TransferReport = await session.sync(
-            src, dst, delete=delete, compare=compare, storage_type=area, on_progress=show, **chosen, **where
+            src,
+            dst,
+            delete=delete,
+            compare=compare,
+            stable=settled,
+            storage_type=area,
+            on_progress=show,
+            **chosen,
+            **where,
         )
         return report
 
@@ -199,6 +219,15 @@ def sync(
         pace,
         places=(src, dst),
     )
+
+
+def _stable_seconds(src: str, stable: str | None, interval: str | None) -> float:
+    """Returns for how long a file must not have changed to be copied. `interval` is only given with --watch."""
+    if stable is not None:
+        return to_seconds("--stable", stable)
+    if interval is None or not is_remote(src):
+        return 0.0
+    return min(_STABLE_SECONDS, to_seconds("--interval", interval))
 
 
 def _watch(
@@ -266,7 +295,7 @@ def _relocate(
     """Copies or moves, or only prints what would be; returns the exit status."""
     _check_report(output, dry_run=dry_run)
     if dry_run:
-        return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
+        return preview(sources, dst, choice, account, move=move, public=public, json=output.json, quiet=output.quiet)
     arguments = {"storage_type": area_name(public=public), **choice.arguments(), **writing.arguments()}
 
     async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
@@ -303,7 +332,7 @@ async def _each_place(sources: Sequence[str], call: Callable[[list[str]], Awaita
             failure = error
     whole = joined(reports)
     if failure is not None:
-        text = f"{len(whole.failed)} of {len(whole)} items failed; the last call said: {failure}"
+        text = f"{len(whole.failed)} of {counted(len(whole), 'item')} failed; the last call said: {failure}"
         raise TransferError(text, report=whole, operation=failure.operation)
     return whole
 
@@ -357,7 +386,7 @@ def run_transfer(
             print_report(report)
         elif not output.quiet:
             write_line(_summary(report))
-    return 0
+    return FAILED if report.unreadable else DONE
 
 
 def _check_report(output: Output, *, dry_run: bool) -> None:
@@ -369,13 +398,13 @@ def _summary(report: TransferReport) -> str:
     from rich.filesize import decimal
 
     deleted = sum(each.deleted for each in report)
-    items = f"{len(report) - deleted} items"
+    items = counted(len(report) - deleted, "item")
     moved = f"{items}, {decimal(report.bytes)} in {report.seconds:.2f} s, {decimal(int(report.goodput))}/s"
     skipped = "".join(f"\nskipped {printable(each.source)}: {printable(each.skipped or '')}" for each in report.skipped)
     gone = f", {deleted} deleted" if deleted else ""
     rule = _by_age(report.compared_by_age)
     notices = "".join(f"\n{printable(notice)}" for notice in report.notices)
-    return f"{moved}, {_verified(report)}, {report.retries} retries{gone}{rule}{skipped}{notices}"
+    return f"{moved}, {_verified(report)}, {counted(report.retries, 'retry', 'retries')}{gone}{rule}{skipped}{notices}"
 
 
 def _verified(report: TransferReport) -> str:

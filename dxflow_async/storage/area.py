@@ -109,6 +109,7 @@ class Area:
             entry.metadata,
             entry.version,
             entry.latest,
+            entry.unreadable,
         )
 
 

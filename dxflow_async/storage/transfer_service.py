@@ -53,7 +53,7 @@ from dxflow_async.transfer.planning.download import download, download_each
 from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listed_names import with_missing
 from dxflow_async.transfer.planning.relocate import look_up
-from dxflow_async.transfer.planning.several import relocate_each
+from dxflow_async.transfer.planning.several import copy_pairs, relocate_each
 from dxflow_async.transfer.planning.upload import expand, upload, upload_each
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall
@@ -183,7 +183,7 @@ class TransferService:
             arguments: the call's other arguments, in plain JSON types.
             on_progress: called with a `Progress` at most ten times a second.
             running: how the call runs.
-            pairs: the items of `upload_many` and `download_many`.
+            pairs: the items of `upload_many` and `download_many`, or those of a copy of several objects.
             rules: what is stored with the objects, and which objects are replaced.
 
         Raises:
@@ -333,6 +333,12 @@ class TransferService:
             assert source.area is not None
             area = reading_area(source.area, source.path, arguments.get("version"), None)
             return download(context, threads, area.place(source.path), destination.path, overwrite=overwrite)
+        if spec.source is None:
+            assert source.area is not None
+            assert destination.area is not None
+            from_place, to_place = source.area.place, destination.area.place
+            copied = ((from_place(s), to_place(d)) async for s, d in _each(pairs))
+            return copy_pairs(context, copied, options, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
         selection = Selection.from_json(arguments)
         if not selection.takes_all:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import Features, Part, Provider
-from dxflow_async.transfer.executor.shard import MovedPart, PartRange
+from dxflow_async.providers.contract import Features, ObjectOptions, Part, Provider
+from dxflow_async.transfer.executor.shard import MovedPart, Overwrite, PartRange
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.plan import PartPolicy
@@ -17,7 +18,7 @@ from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.retry import RetryPolicy
 from dxflow_async.transfer.selection import Selection
 
-__all__ = ["LINK_SUFFIX", "PartMover", "Place", "Symlinks", "TransferContext"]
+__all__ = ["LINK_SUFFIX", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
 
 Symlinks = Literal["follow", "skip", "preserve"]
 """What becomes of symbolic links: they are followed, skipped, or kept as links."""
@@ -67,7 +68,7 @@ class Place(NamedTuple):
 
 
 class PartMover(Protocol):
-    """Has the workers of an executor write parts."""
+    """Has the workers of an executor write parts, and list and copy what is left of long listings."""
 
     async def move(self, span: PartRange, part: Part) -> MovedPart:
         """Has a part of an upload written. Parts of one upload that are asked for together go to one worker.
@@ -79,6 +80,30 @@ class PartMover(Protocol):
         Raises:
             StorageError: the part was not written.
         """
+
+    def share_out(self, rest: ListingRest) -> None:
+        """Takes over what is left of a listing. It is done after everything that the plan yields."""
+
+
+class ListingRest(NamedTuple):
+    """What is left of a long listing of a directory, whose objects are copied to another directory.
+
+    Attributes:
+        context: the call's context.
+        source, target: the two directories.
+        keys: the last keys that were listed. Everything up to the last of them is planned.
+        options: what is stored with the copies.
+        operation: the operation, for errors.
+        overwrite: what happens to objects that are there already.
+    """
+
+    context: TransferContext
+    source: Place
+    target: Place
+    keys: Sequence[str]
+    options: ObjectOptions
+    operation: str
+    overwrite: Overwrite
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.concurrency.pool import open_task_group
@@ -251,6 +252,8 @@ class Engine:
         try:
             async with open_task_group() as group:
                 await self._plan(items, group)
+            # The tasks of a cancelled scope may end before this one sees that it is cancelled.
+            await checkpoint_if_cancelled()
         finally:
             await self._abort_all()
         if self._meter.raised is not None:  # a CancelledError of the callback's ends a worker, and no more

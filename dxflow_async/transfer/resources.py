@@ -16,6 +16,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ExecutorError, SessionClosedError, TransferError, TransferTimeoutError
 from dxflow_async.models import TransferReport
 from dxflow_async.net import ProxyRules, TLSOptions
+from dxflow_async.plurals import counted
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.security.redaction import printable
@@ -273,7 +274,8 @@ class TransferCall:
         report, job_id = self.report, None if self._journal is None else self._journal.job_id
         report.seconds, report.job_id = self.context.meter.seconds, job_id
         rest = "" if job_id is None else f"; resume job {job_id} to continue"
-        text = f"the {self.spec.operation} took longer than {self._options.timeout:g} s, and {len(report)} items ended"
+        ended = f"{counted(len(report), 'item')} ended"
+        text = f"the {self.spec.operation} took longer than {self._options.timeout:g} s, and {ended}"
         return TransferTimeoutError(f"{text}{rest}", report=report, operation=self.spec.operation)
 
     def _keeps(self) -> bool:

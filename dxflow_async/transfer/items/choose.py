@@ -95,7 +95,7 @@ def _item_without_bytes(
     if entry is not None and is_failure(entry):
         return SettledItem(TransferResult(source.shown, target.shown, error=read_failure(source, entry, operation)))
     if unreadable is not None:
-        return SettledItem(TransferResult(source.shown, target.shown, skipped=unreadable))
+        return SettledItem(TransferResult(source.shown, target.shown, skipped=unreadable, unreadable=True))
     if entry is not None and entry.link is not None and context.symlinks != "preserve":
         return SettledItem(TransferResult(source.shown, target.shown, skipped="it is a symbolic link"))
     if marker:

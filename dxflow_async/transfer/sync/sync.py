@@ -7,12 +7,15 @@ no deletion, but its name is protected at the destination.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Self, TypeVar
 
 from dxflow_async.concurrency.pool import open_task_group
+from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsafePathError
 from dxflow_async.models import SyncAction, SyncPlan, TransferReport, TransferResult
 from dxflow_async.providers.contract import ObjectOptions
@@ -24,6 +27,7 @@ from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directories import DirectoryModes, make_directory
 from dxflow_async.transfer.planning.listed_names import missing_results
+from dxflow_async.transfer.planning.listing import pages
 from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources, TransferCall, raise_failures
@@ -32,6 +36,7 @@ from dxflow_async.transfer.sync.compare import Compare, Comparison
 from dxflow_async.transfer.sync.deleting import Deleting
 from dxflow_async.transfer.sync.differences import Difference, Differences
 from dxflow_async.transfer.sync.merge_join import MergeJoin
+from dxflow_async.transfer.sync.stable import StableEntries
 
 __all__ = ["Rules", "Sync", "SyncOptions"]
 
@@ -56,6 +61,9 @@ class SyncOptions(SelectionOptions, total=False):
         include: glob patterns; when there are any, only matching names are synced.
         exclude: glob patterns of names that are neither copied nor deleted. `*.csv` matches in every directory,
             `raw/*.csv` from the top, `**` any number of directories; a matching directory includes everything in it.
+        stable: for how long a file of the source must not have changed, in seconds or as text such as `"30s"`. The
+            source is listed, and again after that time. Only what both listings show alike is copied; the rest is left
+            to the next sync. By default nothing is waited for.
         storage_type: the area of remotes, `"private"` (the default) or `"public"`.
         on_progress: called with a `Progress` at most ten times a second.
     """
@@ -64,6 +72,7 @@ class SyncOptions(SelectionOptions, total=False):
     compare: Compare
     include: str | Iterable[str]
     exclude: str | Iterable[str]
+    stable: float | str
     storage_type: str
     on_progress: OnProgress | None
 
@@ -77,6 +86,7 @@ class Rules:
         include, exclude: the names that the sync touches. Other names are neither copied nor deleted.
         delete: delete what only the destination has.
         files, newer, older, larger, smaller: as in `Selection`.
+        stable: seconds for which a file of the source must not have changed.
 
     Raises:
         ConfigurationError: the comparison or a pattern is invalid.
@@ -91,6 +101,7 @@ class Rules:
     older: float | None = None
     larger: int | None = None
     smaller: int | None = None
+    stable: float = 0.0
 
     @classmethod
     def of(
@@ -100,9 +111,10 @@ class Rules:
         exclude: str | Iterable[str],
         *,
         delete: bool = False,
+        stable: float | str = 0.0,
         **conditions: Any,
     ) -> Self:
-        """Makes rules from the arguments of a call: those of `Selection.of`, the comparison, and `delete`."""
+        """Makes rules from the arguments of a call: those of `Selection.of`, the comparison, `delete` and `stable`."""
         chosen = Selection.of(include, exclude, **conditions)
         return cls(
             compare,
@@ -114,6 +126,7 @@ class Rules:
             chosen.older,
             chosen.larger,
             chosen.smaller,
+            to_seconds("stable", stable),
         )
 
     def __post_init__(self) -> None:
@@ -123,7 +136,8 @@ class Rules:
     def to_json(self) -> dict[str, Any]:
         """Returns the rules in plain JSON types; `Rules(**rules.to_json())` are the same."""
         given = {"include": [*self.include], "exclude": [*self.exclude], **self.selection().to_json()}
-        return {"compare": self.compare, "delete": self.delete, **given}
+        waits = {"stable": self.stable} if self.stable else {}
+        return {"compare": self.compare, "delete": self.delete, **waits, **given}
 
     @property
     def comparison(self) -> Comparison:
@@ -161,6 +175,7 @@ class Sync:
         self._options = options
         self._rules = rules
         self._selection = rules.selection()
+        self._stable: StableEntries | None = None
         self._modes = DirectoryModes(source, self._target, resources.limits, resources.policy)
 
     async def plan(self) -> SyncPlan:
@@ -172,6 +187,7 @@ class Sync:
             StorageError: a listing failed.
         """
         await self._check()
+        await self._settle()
         return await self._with_join(self._plan)
 
     async def run(self, call: TransferCall) -> TransferReport:
@@ -183,6 +199,7 @@ class Sync:
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
+        await self._settle()
         await self._modes.make_above("")
         await make_directory(self._resources.context(None), self._target)
         return await self._with_join(lambda joined: self._run(joined, call))
@@ -198,6 +215,17 @@ class Sync:
                 operation="sync",
                 path=source.shown,
             )
+
+    async def _settle(self) -> None:
+        """Lists the source a first time, and waits, where only stable files are wanted."""
+        if not self._rules.stable:
+            return
+        source, resources = self._source, self._resources
+        self._stable = StableEntries()
+        listed = pages(source.provider, source.key, recursive=True, limits=resources.limits, policy=resources.policy)
+        async with aclosing(listed):
+            await self._stable.add_all(listed)
+        await asyncio.sleep(self._rules.stable)
 
     async def _with_join(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
         source, target, selection = self._source, self._target, self._selection
@@ -271,7 +299,14 @@ class Sync:
     def _differences(self, joined: MergeJoin) -> Differences:
         source, target, rules = self._source, self._target, self._rules
         return Differences(
-            self._resources, source, target, rules.comparison, joined, self._selection, replaces=rules.delete
+            self._resources,
+            source,
+            target,
+            rules.comparison,
+            joined,
+            self._selection,
+            replaces=rules.delete,
+            stable=self._stable,
         )
 
     def _deleting(self, joined: MergeJoin, differences: Differences) -> Deleting:
