@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import Part, Provider
-from dxflow_async.transfer.executor.shard import MovedPart, PartRange
-from dxflow_async.transfer.journal.journal import Journal
-from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.progress import Meter
-from dxflow_async.transfer.retry import RetryPolicy
-from dxflow_async.transfer.selection import Selection
+
+if TYPE_CHECKING:
+    from dxflow_async.concurrency.threads import Threads
+    from dxflow_async.providers.contract import Part, Provider
+    from dxflow_async.transfer.executor.shard import MovedPart, PartRange
+    from dxflow_async.transfer.journal.journal import Journal
+    from dxflow_async.transfer.limits import Limits
+    from dxflow_async.transfer.progress import Meter
+    from dxflow_async.transfer.retry import RetryPolicy
+    from dxflow_async.transfer.selection import Selection
 
 __all__ = ["LINK_SUFFIX", "PartMover", "Place", "Symlinks", "TransferContext"]
 
