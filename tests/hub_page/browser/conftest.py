@@ -26,9 +26,11 @@ def browser() -> Iterator[Browser]:
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """The page of this machine's user."""
     top = tmp_path_factory.mktemp("machine")
-    (top / "disk").mkdir()
-    with on_a_thread(own_page(Settings(home=top / "home"))) as (url, door):
-        yield Machine(url, door, top / "disk")
+    (top / "me/disk").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(top / "me"))
+        with on_a_thread(own_page(Settings(home=top / "home", sdk_configuration=False))) as (url, door):
+            yield Machine(url, door, top / "me/disk")
 
 
 @pytest.fixture
