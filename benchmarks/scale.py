@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import pickle
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
+from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.seam import ShardExecutor
 from dxflow_async.transfer.executor.shard import (
     Budget,
@@ -102,23 +104,30 @@ async def _plan(count: int) -> None:
         same_machine=True,
     )
     placement = Placement(executor, lambda _: template, 512, None, 60.0)
-    before, started = getrusage(RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, started = getrusage(RUSAGE_SELF).ru_maxrss, (time.monotonic(), time.process_time())
     report = await Coordinator(placement, None, threads).run(Engine(lambda: 1, meter), _items(count), meter)
-    seconds, grown = time.monotonic() - started, getrusage(RUSAGE_SELF).ru_maxrss - before
+    seconds, cpu = time.monotonic() - started[0], time.process_time() - started[1]
+    grown = (getrusage(RUSAGE_SELF).ru_maxrss - before) / 1024
     threads.close()
-    print(f"c  {len(report):,} items: {seconds:.1f} s, {executor.shards:,} shards, {grown / 1024:.0f} MiB more memory")
+    shards = f"{executor.shards:,} shards of {executor.bytes / len(report):.0f} bytes an item"
+    print(
+        f"c  {len(report):,} items: {seconds:.1f} s, {cpu:.1f} CPU s, {shards}, {grown:.0f} MiB more memory", flush=True
+    )
 
 
 class _Idle(ShardExecutor):
     """Workers that report every item as done."""
 
     shards = 0
+    bytes = 0
     workers = 4
 
     async def submit(self, shard: Shard) -> ShardReceipt:
         self.shards += 1
-        await asyncio.sleep(0)
-        return ShardReceipt(seconds=1.0, latency=0.05, items=[ItemReceipt(_SIZE, 0.05)] * len(shard.items))
+        sealed = await asyncio.to_thread(Sealed.of, shard)
+        self.bytes += len(pickle.dumps(sealed))
+        seconds = len(shard.items) / 2000  # it may grow up to the largest shard
+        return ShardReceipt(seconds=seconds, latency=0.1, items=[ItemReceipt(_SIZE, 0.05)] * len(shard.items))
 
 
 class _Item(TransferItem):

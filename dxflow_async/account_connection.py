@@ -138,6 +138,11 @@ class AccountConnection:
         return "the embedded hub" if self.embedded else self._hub
 
     @property
+    def email(self) -> str | None:
+        """The e-mail that the session was given."""
+        return self._email
+
+    @property
     def exists(self) -> bool:
         """Whether there is an account, signed in or not."""
         return self._exists

@@ -216,6 +216,7 @@ class AsyncLocationCalls(AsyncLocationFiles):
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         dry_run: bool = False,
+        stable: float | str = 0.0,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
@@ -228,7 +229,7 @@ class AsyncLocationCalls(AsyncLocationFiles):
         Args:
             src: the directory to read, as for `copy`.
             dst: the directory to change.
-            delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
+            delete, compare, include, exclude, stable, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
             timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
@@ -243,7 +244,8 @@ class AsyncLocationCalls(AsyncLocationFiles):
                 or deleted at `dst`, and everything else was done.
         """
         chosen, places = split_options(where)
-        rules, running = Rules.of(compare, include, exclude, delete=delete, **chosen), RunOptions.of(**places)
+        rules = Rules.of(compare, include, exclude, delete=delete, stable=stable, **chosen)
+        running = RunOptions.of(**places)
         if dry_run:
             return await self._transfers.plan_sync(src, dst, rules, storage_type)
         return await self._transfers.sync(src, dst, rules, storage_type, on_progress, running)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from anyio import CancelScope
 
-from dxflow_async.account_connection import AccountConnection
+from dxflow_async.account_connection import AccountConnection, SignedIn
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
@@ -69,9 +69,20 @@ class AsyncSession(AsyncLocationCalls):
     ) -> None:
         self.settings = Settings.load(remotes=remotes) if settings is None else settings.with_remotes(remotes)
         self._resources = Resources(self.settings)
-        self._account = AccountConnection(
-            self._resources, email, password, namespace=namespace, secrets=secrets, hub=hub
-        )
+        account = AccountConnection(self._resources, email, password, namespace=namespace, secrets=secrets, hub=hub)
+        self._assemble(account)
+
+    @classmethod
+    def _of_sign_in(cls, settings: Settings, signed_in: SignedIn) -> Self:
+        """Returns the session of an account that this process has signed in to. It never ends the sign-in."""
+        session = cls.__new__(cls)
+        session.settings = settings
+        session._resources = Resources(settings)
+        session._assemble(AccountConnection.of_sign_in(session._resources, signed_in))
+        return session
+
+    def _assemble(self, account: AccountConnection) -> None:
+        self._account = account
         self._resolver = LocationResolver(self._resources, self._account)
         cache = ListingCache(self.settings.max_cached_items)
         self._transfers = TransferService(self._resources, self._resolver, cache)

@@ -60,6 +60,7 @@ LAYERS = [
     {"handles"},
     {"starting"},
     {"session"},
+    {"hub_page"},
     {"blocking", "cli", "distributed", "dxflow", "testing", "__main__"},
     {"doors"},
 ]
@@ -85,8 +86,8 @@ ROOMS = {
     | {"exceptions", "models", "config"},
 }
 """What else a room may import, where it is less than all that lies below it."""
-STARTS_SERVERS = {"account_connection", "cli"}
-"""The embedded hub; `hub serve` and `unit serve`."""
+STARTS_SERVERS = {"account_connection", "cli", "hub_page"}
+"""The embedded hub; `hub serve` and `unit serve`; the page, which is part of a hub and a client of it."""
 PROVIDER_FOLDERS = {path.parent.name for path in (ROOT / "providers").glob("*/__init__.py")} - {"common"}
 PROVIDER_CLASSES = {
     node.name

@@ -231,6 +231,7 @@ class LocationCalls(LocationFiles):
         compare: Compare = "size+mtime",
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
+        stable: float | str = 0.0,
         dry_run: bool = False,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
@@ -244,7 +245,7 @@ class LocationCalls(LocationFiles):
         Args:
             src: the directory to read, as for `copy`.
             dst: the directory to change.
-            delete, compare, include, exclude, storage_type, on_progress: see `SyncOptions`.
+            delete, compare, include, exclude, stable, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
             timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
@@ -266,6 +267,7 @@ class LocationCalls(LocationFiles):
             compare=compare,
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            stable=stable,
             storage_type=storage_type,
             **where,
         )

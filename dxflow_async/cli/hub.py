@@ -13,7 +13,10 @@ from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_password, run_loop
 from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config.settings import Settings
+from dxflow_async.hub_page.doors import AccountDoor
+from dxflow_async.hub_page.page import mount_page
 from dxflow_async.security.redaction import printable
+from dxflow_async.server.common.addresses import is_loopback
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.accounts import Accounts, Credentials
 from dxflow_async.server.hub.app import create_app
@@ -43,9 +46,11 @@ def serve(
     trusted_proxy: list[str] | None = None,
     sign_in_idle_days: float = 30,
     sign_in_max_days: float = 365,
+    no_page: Flag = False,
+    allow_local_services: Flag = False,
     json: Flag = False,
 ) -> int:
-    """Run a hub until SIGTERM or Ctrl-C. Running requests then have 30 s to end.
+    """Run a hub, with its page for browsers, until SIGTERM or Ctrl-C. Running requests then have 30 s to end.
 
     Args:
         host: The address to listen on. An address that other machines reach needs TLS, or --insecure-http.
@@ -58,9 +63,13 @@ def serve(
         allow_host: A host name that requests may use, besides the hub's own address; may be given several times.
             Behind a proxy on this machine: the name that the proxy passes on.
         trusted_proxy: The address or the network of a proxy in front of the hub, whose X-Forwarded-For names the
-            client; may be given several times. Without it all requests through a proxy count as one client's.
+            client, and X-Forwarded-Proto whether it uses https; may be given several times. Without it all requests
+            through a proxy count as one client's.
         sign_in_idle_days: Days after which an unused sign-in ends.
         sign_in_max_days: Days after which every sign-in ends.
+        no_page: Serve programs only, and no page for browsers.
+        allow_local_services: Let accounts use, through the page, storage services and units on this machine itself.
+            A hub that only this machine reaches allows it anyway.
         json: Print a JSON object when it listens.
     """
     listening = Listening(
@@ -74,7 +83,12 @@ def serve(
     )
     home = _home(data)
     limits = SignInLimits(idle=sign_in_idle_days * 86_400, age=sign_in_max_days * 86_400)
-    server = Server(create_app(home, sign_up=sign_up, limits=limits), listening)
+    page = None
+    if not no_page:
+        local_services = allow_local_services or (is_loopback(host) and not allow_host)
+        ca_bundle = Settings.load().ca_bundle
+        page = mount_page(AccountDoor(home, ca_bundle=ca_bundle, local_services=local_services))
+    server = Server(create_app(home, sign_up=sign_up, limits=limits, page=page), listening)
     return serve_until_told(server, f"hub at {{url}}; its data is in {printable(str(home))}", json=json)
 
 

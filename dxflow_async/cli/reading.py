@@ -19,6 +19,7 @@ from dxflow_async.exceptions import (
     ConfigurationError,
     NotFoundError,
     PreconditionFailedError,
+    SourceChangedError,
     StorageError,
     UnitNotFoundError,
 )
@@ -30,6 +31,8 @@ _DIRECT = Account()
 _TAIL_BYTES = 64 * 1024
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 10.0
 """Seconds between two looks at a file that is followed; they double while it does not grow."""
+
+_MAX_CHANGES = 5
 
 Follow = Annotated[Flag, Parameter(name=["--follow", "-f"])]
 Lines = Annotated[int, Parameter(name=["--lines", "-n"])]
@@ -170,13 +173,21 @@ async def _follow(place: Place, size: int, *, json: bool) -> None:
                     _write(place.location, await _range(place, size, end), json=json)
                     size = end
                 wait = _FIRST_WAIT
-        except (NotFoundError, PreconditionFailedError):
+        except (NotFoundError, PreconditionFailedError, SourceChangedError):
             continue  # it is being replaced: the next look shows the new one
 
 
 async def _range(place: Place, start: int, end: int) -> bytes:
-    async with place.storage.read(place.path, start, end) as chunks:
-        return b"".join([chunk async for chunk in chunks])
+    """Returns a range of an object. One that changes while it is read is read again a few times."""
+    for attempt in range(_MAX_CHANGES):
+        try:
+            async with place.storage.read(place.path, start, end) as chunks:
+                return b"".join([chunk async for chunk in chunks])
+        except SourceChangedError:
+            if attempt == _MAX_CHANGES - 1:
+                raise
+            await asyncio.sleep(_FIRST_WAIT / 5)
+    raise AssertionError
 
 
 def _write(location: str, data: bytes, *, json: bool) -> None:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, Protocol, TypeVar
 
 from cyclopts import Parameter
@@ -22,7 +23,16 @@ from dxflow_async.control.stored_login import StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
 
-__all__ = ["Account", "Flag", "read_password", "read_secret", "run_loop", "with_account_flags", "with_session"]
+__all__ = [
+    "Account",
+    "Flag",
+    "new_session",
+    "read_password",
+    "read_secret",
+    "run_loop",
+    "with_account_flags",
+    "with_session",
+]
 
 T = TypeVar("T")
 
@@ -87,7 +97,7 @@ def with_session(
     """
     settings = Settings.load()
     settings = settings if options is None else options.applied_to(settings)
-    session = _new_session(account, with_account_flags(settings, account, places))
+    session = new_session(account, with_account_flags(settings, account, places))()
 
     async def work() -> T:
         async with aclosing(session):
@@ -162,19 +172,24 @@ def _s3_remote(place: str, settings: Settings) -> str | None:
     return scheme if isinstance(own, S3Settings) else None
 
 
-def _new_session(account: Account, settings: Settings) -> AsyncSession:
+def new_session(account: Account, settings: Settings) -> Callable[[], AsyncSession]:
+    """Returns what makes the session of an account. Whatever has to be asked for is asked for now.
+
+    Raises:
+        ConfigurationError: the options contradict each other.
+    """
     if account.direct and (account.email is not None or account.hub is not None):
         raise ConfigurationError("--direct uses no account; leave out --email and --hub")
     if account.direct:
-        return AsyncSession(settings=replace(settings, hub=None))
+        return partial(AsyncSession, settings=replace(settings, hub=None))
     if account.email is not None:
         password = read_password(f"Password of {account.email}: ")
-        return AsyncSession(account.email, password, hub=account.hub, settings=settings)
+        return partial(AsyncSession, account.email, password, hub=account.hub, settings=settings)
     login = StoredLogin.load(settings.home)
     if login is None:
-        return AsyncSession(settings=settings)
+        return partial(AsyncSession, settings=settings)
     # The secrets belong to that hub, whatever the settings say.
-    return AsyncSession(secrets=login.secrets.to_dict(), hub=login.hub, settings=settings)
+    return partial(AsyncSession, secrets=login.secrets.to_dict(), hub=login.hub, settings=settings)
 
 
 async def _until_terminated(work: Callable[[], Awaitable[T]]) -> T:

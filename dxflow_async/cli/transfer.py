@@ -21,7 +21,7 @@ from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.status import DONE, FAILED
 from dxflow_async.cli.streaming import StreamCopy, stream_copy
-from dxflow_async.cli.watching import check_watched, sync_again
+from dxflow_async.cli.watching import check_watched, is_remote, sync_again
 from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import ConfigurationError, TransferError
@@ -38,6 +38,8 @@ __all__ = ["Output", "cp", "mv", "run_transfer", "sync"]
 
 
 _SHOWN = Shown()
+
+_STABLE_SECONDS = 30.0
 
 
 @Parameter(name="*")
@@ -145,6 +147,7 @@ def sync(
     dry_run: DryRun = False,
     watch: Flag = False,
     interval: str | None = None,
+    stable: str | None = None,
     public: Flag = False,
     output: Output = _PLAIN,
     account: Account = _DIRECT,
@@ -162,6 +165,8 @@ def sync(
         dry_run: Only print the plan.
         watch: Sync again whenever a file at the source changes, until Ctrl-C.
         interval: With --watch, sync again after this time instead, such as 60s; for remote sources.
+        stable: Copy only what has not changed for this time, as two listings show it, such as 30s; 0s copies all. By
+            default it is 30s with --watch and a remote source, and at most --interval.
         public: Remote locations are in the account's public storage.
     """
     area, chosen = area_name(public=public), choice.arguments()
@@ -170,6 +175,7 @@ def sync(
         raise ConfigurationError("--dry-run and --watch exclude each other: give one of them")
     if interval is not None and not watch:
         raise ConfigurationError("--interval needs --watch: give both")
+    settled = _stable_seconds(src, stable, interval)
     if dry_run:
         plan = with_session(
             account,
@@ -180,6 +186,7 @@ def sync(
                 compare=compare,
                 **chosen,
                 dry_run=True,
+                stable=settled,
                 storage_type=area,
             ),
             places=(src, dst),
@@ -189,7 +196,15 @@ def sync(
 
     async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
         report: TransferReport = await session.sync(
-            src, dst, delete=delete, compare=compare, storage_type=area, on_progress=show, **chosen, **where
+            src,
+            dst,
+            delete=delete,
+            compare=compare,
+            stable=settled,
+            storage_type=area,
+            on_progress=show,
+            **chosen,
+            **where,
         )
         return report
 
@@ -204,6 +219,15 @@ def sync(
         pace,
         places=(src, dst),
     )
+
+
+def _stable_seconds(src: str, stable: str | None, interval: str | None) -> float:
+    """Returns for how long a file must not have changed to be copied. `interval` is only given with --watch."""
+    if stable is not None:
+        return to_seconds("--stable", stable)
+    if interval is None or not is_remote(src):
+        return 0.0
+    return min(_STABLE_SECONDS, to_seconds("--interval", interval))
 
 
 def _watch(

@@ -12,7 +12,7 @@ from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageEr
 from dxflow_async.models import TransferReport
 from dxflow_async.session import AsyncSession
 
-__all__ = ["check_watched", "sync_again"]
+__all__ = ["check_watched", "is_remote", "sync_again"]
 
 _RETRY_SECONDS = 30.0
 """A sync that failed is repeated after this time, also if nothing changes."""
@@ -28,8 +28,7 @@ def check_watched(src: str, interval: float | None) -> None:
     """
     if interval is not None:
         return
-    scheme = src.partition(":")[0] if ":" in src else ""
-    if scheme and "/" not in scheme and scheme != "local" and not Path(src).exists():
+    if is_remote(src):
         raise ConfigurationError(
             f"--watch: {src} does not tell when it changes; add --interval, such as --interval 60s, to look again and "
             "again"
@@ -39,6 +38,12 @@ def check_watched(src: str, interval: float | None) -> None:
     except ImportError as error:
         raise ConfigurationError(_NEEDS) from error
     assert watchfiles
+
+
+def is_remote(src: str) -> bool:
+    """Returns whether a source is not a directory of this machine."""
+    scheme = src.partition(":")[0] if ":" in src else ""
+    return bool(scheme) and "/" not in scheme and scheme != "local" and not Path(src).exists()
 
 
 async def sync_again(

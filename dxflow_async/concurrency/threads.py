@@ -144,8 +144,11 @@ class Threads:
             loop = self._loop = asyncio.get_running_loop()
         self._waiting += 1
         if self._started < min(self._waiting, self._usual):
-            self._started += 1
-            self._start(self._started, self._work)
+            if self._start(self._started + 1, self._work):
+                self._started += 1
+            elif not self._started:
+                self._waiting -= 1
+                raise MemoryError("no thread can be started: this process has no memory left, or too many threads")
         return _Call(function, args, loop.create_future())
 
     async def _outlast(self, call: _Call) -> None:
@@ -172,8 +175,13 @@ class Threads:
             self._calls.put(None)
         self._started = 0
 
-    def _start(self, number: int, work: Callable[..., None], *args: int) -> None:
-        threading.Thread(target=work, args=args, name=f"{self._name}-{number}", daemon=True).start()
+    def _start(self, number: int, work: Callable[..., None], *args: int) -> bool:
+        """Starts a thread. Returns whether it could: without memory, those that run have to do."""
+        try:
+            threading.Thread(target=work, args=args, name=f"{self._name}-{number}", daemon=True).start()
+        except RuntimeError:
+            return False
+        return True
 
     def _end_turn(self) -> None:
         self._gathering = False
@@ -215,7 +223,8 @@ class Threads:
             self._scatter()
             if self._spare:
                 number = self._spare.popleft()
-                self._start(number, self._help, number)
+                if not self._start(number, self._help, number):
+                    self._spare.append(number)
         latest, self._latest = self._latest, None
         if latest is not None and (self._batches or not latest.begun):
             self._watch(latest)

@@ -11,7 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Literal, Unpack
+from typing import Literal, Self, Unpack
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.quantities import to_seconds
@@ -267,6 +267,13 @@ class AsyncAreaStorage(AreaFiles):
 
         return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
 
+    async def _read_whole(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Returns the bytes that `read` yields; raises as it does."""
+        from dxflow_async.storage.reading import read_whole
+
+        self._resources.check_open()
+        return await read_whole(self._resources, self._find, path, start, end)
+
     async def copy(
         self,
         src: str,
@@ -290,6 +297,16 @@ class AsyncAreaStorage(AreaFiles):
         running, area, rules = RunOptions.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
         return await self._transfers.relocate(source, destination, on_progress, running, rules=rules)
+
+    async def _copy_many(
+        self, pairs: Pairs, to: Self | None = None, *, on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Copies objects to paths of this area, or of another one, in one call. Of a directory only itself is made."""
+        area = await self._find()
+        source = ResolvedLocation("", area)
+        destination = source if to is None else ResolvedLocation("", await to._find())
+        rules, arguments = WriteRules(), {"into": None}
+        return await self._transfers.run("copy", source, destination, arguments, on_progress, pairs=pairs, rules=rules)
 
     async def move(
         self,

@@ -104,7 +104,7 @@ class AsyncStoragePath(LocationPath):
     async def read_bytes(self) -> bytes:
         """Returns all bytes of the object."""
         storage, path = await self._at()
-        return b"".join([chunk async for chunk in storage.read(path)])
+        return await storage._read_whole(path)
 
     async def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Returns the object as text."""
@@ -176,6 +176,7 @@ class AsyncStoragePath(LocationPath):
             options.get("include", ()),
             options.get("exclude", ()),
             delete=options.get("delete", False),
+            stable=options.get("stable", 0.0),
         )
         storage_type = options.get("storage_type", self._storage_type)
         if dry_run:

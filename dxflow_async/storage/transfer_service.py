@@ -177,7 +177,7 @@ class TransferService:
             arguments: the call's other arguments, in plain JSON types.
             on_progress: called with a `Progress` at most ten times a second.
             running: how the call runs.
-            pairs: the items of `upload_many` and `download_many`.
+            pairs: the items of `upload_many` and `download_many`, or those of a copy of several objects.
             rules: what is stored with the objects, and which objects are replaced.
 
         Raises:
@@ -313,7 +313,7 @@ class TransferService:
         """Returns the items of a call, which are planned as they are transferred."""
         from dxflow_async.transfer.planning.download import download, download_each
         from dxflow_async.transfer.planning.listed_names import with_missing
-        from dxflow_async.transfer.planning.several import relocate_each
+        from dxflow_async.transfer.planning.several import copy_pairs, relocate_each
         from dxflow_async.transfer.planning.upload import upload, upload_each
 
         threads, arguments, operation = self.resources.threads, spec.arguments, spec.operation
@@ -336,6 +336,12 @@ class TransferService:
             assert source.area is not None
             area = reading_area(source.area, source.path, arguments.get("version"), None)
             return download(context, threads, area.place(source.path), destination.path, overwrite=overwrite)
+        if spec.source is None:
+            assert source.area is not None
+            assert destination.area is not None
+            from_place, to_place = source.area.place, destination.area.place
+            copied = ((from_place(s), to_place(d)) async for s, d in _each(pairs))
+            return copy_pairs(context, copied, options, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
         selection = Selection.from_json(arguments)
         if not selection.takes_all:

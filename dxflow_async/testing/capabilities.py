@@ -176,7 +176,7 @@ class CapabilityTests(ContractTests):
         await subject.put("a b+c%?ü", b"signed")
         url = await subject.provider.presign(subject / "a b+c%?ü", 60)
         assert await asyncio.to_thread(_fetch, url) == (200, b"signed")
-        assert (await asyncio.to_thread(_fetch, url[:-1] + ("0" if url[-1] != "0" else "1")))[0] in (401, 403)
+        assert (await asyncio.to_thread(_fetch, url[:-1] + ("0" if url[-1] != "0" else "1")))[0] in (401, 403, 410)
         if "a%20b" in url:
             assert (await asyncio.to_thread(_fetch, url.replace("a%20b", "other")))[0] == 403
         try:

@@ -23,6 +23,8 @@ class AzureQuirks:
         mark: listings begin with a byte order mark and white space.
         html_errors: errors are pages, and have no header with a code.
         page_size: entries in a page of a listing, at most.
+        odd_markers: markers have characters that XML and URLs escape, and must come back as they were.
+        untyped: neither listings nor headers tell the type of what is in the hierarchical namespace.
         soft_delete: deleted blobs stay, and are listed as such, unasked.
         no_tags: the account keeps no index tags.
         denied: the rights that the credentials lack: `read`, `list`, `write`, `delete`,
@@ -47,6 +49,8 @@ class AzureQuirks:
     mark: bool = False
     html_errors: bool = False
     page_size: int = 5000
+    odd_markers: bool = False
+    untyped: bool = False
     soft_delete: bool = False
     no_tags: bool = False
     denied: frozenset[str] = frozenset()

@@ -16,9 +16,12 @@ from aiohttp import web
 from tests.dialects.azure_quirks import AzureQuirks
 from tests.servers.hierarchical_azure import Blob, HierarchicalAzure
 
-__all__ = ["AzureServer"]
+__all__ = ["ODD_TOKEN", "AzureServer"]
 
 _EMPTY = "empty:"
+
+ODD_TOKEN = '2!92!+/= %2B&<"é\u2028#?;'
+"""What a token may look like: every character of it has a meaning somewhere on its way."""
 
 
 class AzureServer(HierarchicalAzure):
@@ -36,7 +39,7 @@ class AzureServer(HierarchicalAzure):
 
     def __init__(self, quirks: AzureQuirks | None = None) -> None:
         self.quirks = quirks or AzureQuirks()
-        super().__init__(page_size=self.quirks.page_size)
+        super().__init__(typed=not self.quirks.untyped, page_size=self.quirks.page_size)
         self.versions: list[str] = []
         self.copies = 0
         self.deleted: dict[str, Blob] = {}
@@ -155,8 +158,14 @@ class AzureServer(HierarchicalAzure):
                 f"<EnumerationResults><Prefix/><Blobs/><NextMarker>{_EMPTY}{marker}</NextMarker></EnumerationResults>"
             )
             return web.Response(text=text.replace("<Prefix/>", ""), content_type="application/xml")
+        if quirks.odd_markers and marker:
+            if not marker.startswith(ODD_TOKEN):
+                return _refusal(400, "InvalidQueryParameterValue", "The marker is not valid.")
+            marker = marker.removeprefix(ODD_TOKEN)
         response = super()._list({**query, "marker": marker.removeprefix(_EMPTY)})
         text = response.text or ""
+        if quirks.odd_markers:
+            text = re.sub("<NextMarker>(?=[^<])", lambda found: found[0] + escape(ODD_TOKEN), text)
         if quirks.snapshots:
             text = re.sub(r"<Blob>(<Name>.*?</Name>)(.*?)</Blob>", _with_earlier_states, text)
         if quirks.soft_delete and not marker:

@@ -37,6 +37,8 @@ class GoogleQuirks:
         no_permission_test: there is no `testIamPermissions`, as at emulators.
         no_kinds: responses do not say their kind.
         numbers: generations and sizes are numbers, not texts.
+        odd_tokens: tokens have characters that URLs escape, and must come back as they were.
+        page_size: entries in a page of a listing, at most.
         empty_pages: every other page of a listing is empty and has a token.
         no_checksums: no CRC32C is reported.
         no_rewrites: status and reason with which the service's own copies are refused.
@@ -60,6 +62,8 @@ class GoogleQuirks:
     no_permission_test: bool = False
     no_kinds: bool = False
     numbers: bool = False
+    odd_tokens: bool = False
+    page_size: int = 1000
     empty_pages: bool = False
     no_checksums: bool = False
     no_rewrites: tuple[int, str] | None = None

@@ -22,6 +22,9 @@ __all__ = ["PAGE", "TOKEN", "GoogleServer"]
 
 TOKEN = "a-token"
 PAGE = "<html><body>Please sign in</body></html>"
+ODD_TOKEN = 'Cg+/= %2B&é\u2028#?;"'
+"""What a token may look like: every character of it has a meaning somewhere on its way."""
+
 _WHO = "science@project-one.iam.gserviceaccount.com"
 _PAYS = "Bucket is a requester pays bucket but no user project provided."
 
@@ -200,10 +203,16 @@ class GoogleServer(ResumableServer):
         token = request.query.get("pageToken", "")
         if self.quirks.empty_pages and not token.startswith("empty:"):
             return self._json({"kind": "storage#objects", "nextPageToken": f"empty:{token}"})
-        if token.startswith("empty:"):
-            changed = request.rel_url.update_query(pageToken=token.removeprefix("empty:"))
-            request = request.clone(rel_url=changed)
+        token = token.removeprefix("empty:")
+        if self.quirks.odd_tokens and token:
+            if not token.startswith(ODD_TOKEN):
+                return refusal(400, "invalid", "Invalid Value")
+            token = token.removeprefix(ODD_TOKEN)
+        size = str(min(int(request.query["maxResults"]), self.quirks.page_size))
+        request = request.clone(rel_url=request.rel_url.update_query(pageToken=token, maxResults=size))
         document = json.loads((await super()._list(request)).text or "")
+        if self.quirks.odd_tokens and "nextPageToken" in document:
+            document["nextPageToken"] = ODD_TOKEN + document["nextPageToken"]
         if self.quirks.no_checksums or self.quirks.numbers:
             document["items"] = [json.loads(self._json(each).text or "") for each in document["items"]]
         if self.quirks.no_kinds:

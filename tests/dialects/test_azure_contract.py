@@ -28,6 +28,11 @@ QUIRKS = {
     "no tags": AzureQuirks(no_tags=True),
     "empty pages": AzureQuirks(empty_pages=True),
     "byte order mark": AzureQuirks(mark=True),
+    "pages of three": AzureQuirks(page_size=3),
+    "odd markers": AzureQuirks(page_size=3, odd_markers=True),
+    "types untold": AzureQuirks(untyped=True),
+    "pages as errors": AzureQuirks(html_errors=True),
+    "no etags of writes": AzureQuirks(no_etags=True),
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import json
+import shutil
 import unicodedata
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,14 +42,17 @@ class Answers:
 
     def _entity(self, path: Path) -> dict[str, Any]:
         status, switches = path.lstat(), self.switches
-        name = "." if path == self.root else path.name
-        if switches.names == "decomposed":
+        if path.is_symlink() and switches.symlinks == "followed":
+            with suppress(OSError):
+                status = path.stat()
+        name = "." if path == self.root else _unicode(path.name)
+        if switches.unicode_form == "decomposed":
             name = unicodedata.normalize("NFD", name)
-        relative = "" if path == self.root else str(path.relative_to(self.root))
+        relative = "" if path == self.root else _unicode(str(path.relative_to(self.root)))
         forms = {"a/b": relative, "./a/b": f"./{relative}", "/a/b": f"/{relative}", "absolute": str(path)}
         moment: Any = int(status.st_mtime)
         moments = {"ms": moment * 1000, "ns": moment * 10**9, "text": datetime.fromtimestamp(moment, UTC).isoformat()}
-        size = switches.directory_size if path.is_dir() and not path.is_symlink() else status.st_size
+        size = self._directory_size(path) if self._is_directory(path) else status.st_size
         return {
             "identity": forms[switches.identity_form],
             "name": name,
@@ -62,8 +67,17 @@ class Answers:
         bits = "".join(letter if mode >> 8 - number & 1 else "-" for number, letter in enumerate("rwxrwxrwx"))
         link = "L" if self.switches.permission == "go" else "l"
         sticky = "t" if self.switches.permission == "go" and mode & 0o1000 else ""
-        kind = link if path.is_symlink() else "d" if path.is_dir() else "-" if path.is_file() else "p"
+        is_link = path.is_symlink() and not (self.switches.symlinks == "followed" and path.exists())
+        kind = link if is_link else "d" if path.is_dir() else "-" if path.is_file() else "p"
         return f"{kind}{sticky}{bits}"
+
+    def _is_directory(self, path: Path) -> bool:
+        return path.is_dir() and (not path.is_symlink() or self.switches.symlinks == "followed")
+
+    def _directory_size(self, path: Path) -> int:
+        if self.switches.directory_size >= 0:
+            return self.switches.directory_size
+        return sum(each.lstat().st_size for each in path.iterdir() if each.is_file())
 
     def _matches(self, path: Path, pattern: str | None) -> bool:
         kind = self.switches.pattern
@@ -79,13 +93,21 @@ class Answers:
         return {self.switches.kind_key: kind, "payload": payload}
 
     async def _answer(
-        self, request: web.Request, entities: list[Any], *, total: int | None = None, code: int = 200
+        self,
+        request: web.Request,
+        entities: list[Any],
+        *,
+        total: int | None = None,
+        code: int = 200,
+        late: tuple[int, str] | None = None,
     ) -> web.StreamResponse:
         switches = self.switches
         chunks = [self._chunk("status", {"code": code, "message": "OK"})]
         if total is not None and switches.total != "absent":
             chunks.append(self._chunk("total", total if switches.total == "bare" else {"value": total}))
         chunks += [self._chunk("entity", entity) for entity in entities]
+        if late is not None:
+            chunks.append(self._chunk("status", {"code": late[0], "message": late[1]}))
         if "stream" not in request.headers.get("Accept", ""):
             return web.Response(status=code, body=json.dumps(chunks).encode(), content_type="application/json")
         return await self._stream(request, [json.dumps(chunk, ensure_ascii=False) for chunk in chunks], code)
@@ -121,12 +143,15 @@ class Answers:
     def _refused(self, request: web.Request, refusal: RefusalError) -> web.StreamResponse:
         switches, message = self.switches, str(refusal)
         request.protocol.keep_alive(False)  # a body may be unread
-        status = refusal.code if switches.error_http == "code" or refusal.code in (401, 411, 413) else 200
+        told = switches.error_http == "code" or "/presigned/" in request.path  # programs open these without a client
+        status = refusal.code if told else 200
         status_chunk = [self._chunk("status", {"code": refusal.code, "message": message})]
         if switches.error_body == "envelope" or status == 200:
             return web.json_response(status_chunk, status=status)
         if switches.error_body == "header":
             return web.Response(status=status, headers={"x-error-message": message})
+        if switches.error_body == "html":
+            return web.Response(status=status, text="<html><h1>Bad gateway</h1></html>", content_type="text/html")
         if switches.error_body == "object":
             return web.json_response({"message": message}, status=status)
         return web.Response(status=status, text=message)
@@ -140,8 +165,34 @@ class Answers:
     def _denied(self, right: str) -> RefusalError:
         return RefusalError(self.switches.error_code_denied, f"permission denied: {right}")
 
+    def _check_owner(self, path: Path) -> None:
+        """Refuses to change what a workflow's container has written as root: everything below `theirs`."""
+        if self.switches.ownership == "some_of_root" and self.root / "theirs" in (path, *path.parents):
+            raise self._denied("the owner is root")
+
+    def _path(self, identity: str) -> Path:
+        parts = [each for each in identity.split("/") if each not in ("", ".")]
+        if ".." in parts:
+            raise RefusalError(400, "the path leads out of the volume")
+        return self.root.joinpath(*parts)
+
+    def _remove_path(self, path: Path) -> bool:
+        """Removes a file, a link or a directory with its content; returns whether there was one."""
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            return False
+        return True
+
     def _lost(self, request: web.Request) -> web.Response:
         """Closes the connection; the answer is never sent."""
         if request.transport is not None:
             request.transport.abort()
         return web.Response()
+
+
+def _unicode(name: str) -> str:
+    """Returns a name as Go writes it in JSON: bytes that are not valid UTF-8 become U+FFFD."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-__all__ = ["FAULTS", "NASTY", "QUIRKS", "Switches"]
+__all__ = ["FAULTS", "FAULT_VALUES", "NASTY", "QUIRKS", "Switches"]
 
 
 def _one_of(*values: Any, fault: bool = False) -> Any:
@@ -20,6 +20,7 @@ def _fault(*values: Any) -> Any:
 class Switches:
     """How an engine behaves. A *fault* is something that a call cannot succeed under, or that breaks an answer."""
 
+    # Routes and envelopes
     generation: str = _one_of("artifact", "object", "both")
     controllers_told: bool = _one_of(True, False)
     total: str = _one_of("value", "bare", "absent")
@@ -27,56 +28,87 @@ class Switches:
     framing: str = _one_of("lines", "ndjson", "one_line", "split", "bytes")
     stream_end: str = _fault("bracket", "none", "reset", "late_500", "silence")
     error_http: str = _one_of("code", "200")
-    error_body: str = _one_of("envelope", "header", "text", "object")
+    error_body: str = _one_of("envelope", "header", "html", "text", "object")
     error_code_exists: int = _one_of(409, 400, 500)
     error_code_missing: int = _one_of(404, 400, 500)
     error_code_denied: int = _one_of(403, 401, 500)
+    login_page: str = _fault("never", "list", "download", "upload", "rename", "delete", "batch", "create", "sign_in")
+
+    # Access
+    challenge_seconds: float = _one_of(60.0, 1.0)
     challenge_reusable: bool = _one_of(False, True)
     challenge_lifetime: str | int = _one_of("1m0s", 300)
     nonce: str = _one_of("ascii", "non_ascii", "long")
     nonce_key: str = _one_of("nonce", "nounce")
-    token_seconds: float = _one_of(3600.0, 1.0)
+    token_seconds: float = _one_of(0.0, 1800.0, 2.0, 1.0)  # 0: as requested
+    token_revoked: str = _fault("never", "in_upload", "in_listing")
     expires_at: str = _one_of("s", "ms", "absent", "past", "future")
-    permissions: str = _one_of("all", "absent", "master_alone")
-    transport: str = _one_of("keep_alive", "close")
-    queued: int = _one_of(0, 2)
+    inspect: str = _one_of("empty", "entity", "missing")
+    channels: str = _one_of("bearer", "bearer_and_cookie", "query")
+    permissions: str = _one_of("all", "absent", "master_alone", "with_master")
+    read_only: bool = _fault(False, True)
+    artifact_denied: bool = _fault(False, True)
+    rate_limit: str = _fault("none", "429", "429_plain", "503")
+    rate_limited: str = _fault("all", "auth")
+
+    # Transport
+    transport: str = _one_of("keep_alive", "close", "unix", "tls", "prefix")
+    slashless: int = _one_of(404, 301, 308)
+    at_once: int = _one_of(0, 2)  # 0: without a limit
+    overload: str = _fault("queued", "503")
+
+    # Listings
     identity_form: str = _one_of("a/b", "./a/b", "/a/b", "absolute")
+    root: str = _one_of("dot", "slash_too", "dot_refused")
     list_hidden: str = _one_of("by_all", "always", "never")
     list_self: bool = _one_of(False, True)
-    list_order: str = _one_of("name", "changing")
+    list_order: str = _one_of("name", "readdir", "changing")
     list_total: str = _one_of("all", "page")
     list_total_wrong: bool = _fault(False, True)
-    root: str = _one_of("dot", "dot_refused")
-    inspect: str = _one_of("empty", "entity", "missing")
-    channels: str = _one_of("bearer", "bearer_and_cookie")
-    names: str = _fault("kept", "decomposed")
-    ownership: str = _fault("ours", "some_of_root")
     paging: str = _one_of("honoured", "ignored", "capped")
-    depth: str = _one_of("honoured", "ignored")
-    pattern: str = _one_of("name", "path", "case_blind", "ignored")
+    depth: str = _one_of("honoured", "all_refused", "ignored")
+    pattern: str = _one_of("name", "path", "case_blind", "prunes", "ignored")
     list_file: str = _one_of("missing", "itself", "empty")
     list_missing: str = _one_of("missing", "empty")
     time: str = _one_of("s", "ms", "ns", "text")
     permission: str = _one_of("go", "ls", "octal")
-    directory_size: int = _one_of(4096, 0)
+    directory_size: int = _one_of(4096, 0, -1)  # -1: the sum of its files
+    symlinks: str = _one_of("listed", "followed")
+    ownership: str = _fault("ours", "some_of_root")
+    names: str = _one_of("replaced", "omitted")
+    unicode_form: str = _fault("kept", "decomposed")
+
+    # Uploads
+    upload_exists: str = _one_of("refused", "replaces")  # without force
     upload_force: str = _one_of("replaces", "refused")
+    upload_refusal: str = _one_of("early", "after_body")
     upload_write: str = _one_of("in_place", "renamed")
-    upload_broken: str = _one_of("stays", "removed")
+    upload_broken: str = _one_of("stays", "removed", "old_kept")
+    upload_chunked: str = _one_of("refused", "stored_empty", "stored")
+    upload_empty: str = _one_of("stored", "refused")
+    upload_content_range: str = _one_of("ignored", "refused")
+    upload_limit: int = _fault(0, 4096)
+    upload_limit_how: str = _fault("413", "reset", "507")
     upload_answer: str = _one_of("envelope", "empty", "created", "no_content", "late")
     upload_stores_half: bool = _fault(False, True)
-    upload_limit: int = _fault(0, 4096)
     upload_parents: str = _one_of("created", "missing")
-    upload_dot_names: str = _one_of("kept", "refused")
+    upload_slash: str = _one_of("stored", "directory")
     upload_no_extension: str = _one_of("stored", "directory")
-    upload_refusal: str = _one_of("early", "after_body")
+    upload_dot_names: str = _one_of("kept", "refused")
+
+    # Downloads
     download_range: str = _one_of("ignored", "served", "416")
     download_range_wrong: bool = _fault(False, True)
     download_length: str = _one_of("told", "chunked")
     download_shorter: bool = _fault(False, True)
+    download_changes: str = _fault("never", "grows", "shrinks")
     download_headers: str = _one_of("disposition", "none", "validators")
-    download_error: str = _one_of("status", "envelope")
-    download_directory: str = _one_of("refused", "archive")
     download_encoding: str = _one_of("identity", "gzip_if_accepted")
+    download_error: str = _one_of("status", "envelope")
+    download_directory: str = _one_of("refused", "archive", "endless", "empty")
+    head: int = _one_of(405, 200, 404)
+
+    # Changes
     rename_exists: str = _one_of("replaces", "refused", "nothing")
     rename_onto_directory: str = _one_of("refused", "into")
     rename_how: str = _one_of("atomic", "copied")
@@ -85,12 +117,23 @@ class Switches:
     delete_identity: str = _one_of("query", "body")
     delete_volume: str = _one_of("refused", "wiped")
     delete_filled: str = _one_of("recursive", "refused")
-    batch: str = _one_of("json", "refused", "partial", "error_absent", "body_dropped")
+    batch: str = _one_of(
+        "json", "refused", "partial", "error_absent", "body_dropped", "query_repeated", "query_comma", "query_json"
+    )
     create_existing: str = _one_of("error", "entity")
     create_parents: bool = _one_of(False, True)
+    create_force: str = _one_of("keeps", "empties")
+
+    # Links, archives and shells
     share_signature: str = _one_of("plain", "escaped")
-    read_only: bool = _fault(False, True)
-    rate_limit: str = _fault("none", "429", "503")
+    share_missing: str = _one_of("missing", "allowed")
+    share_expired: int = _one_of(401, 403, 410)
+    share_writable_downloads: bool = _one_of(False, True)
+    zip_progress: bool = _one_of(True, False)
+    zip_destination: str = _one_of("relative", "absolute")
+    zip_existing: str = _one_of("replaced", "refused")
+    zip_read_only: str = _one_of("refused", "allowed")
+    shell: str = _one_of("absent", "refused", "works")
 
 
 FAULTS = {each.name for each in fields(Switches) if each.metadata.get("fault")}
@@ -99,6 +142,11 @@ QUIRKS = [
     (each.name, value) for each in fields(Switches) if each.name not in FAULTS for value in each.metadata["values"][1:]
 ]
 """Each value of a switch that is not its default, and under which every call still has to succeed."""
+
+FAULT_VALUES = [
+    (each.name, value) for each in fields(Switches) if each.name in FAULTS for value in each.metadata["values"][1:]
+]
+"""Each value of the other switches: calls end with an error, and lose nothing."""
 
 NASTY: dict[str, dict[str, Any]] = {
     "nothing replaced, hidden names lost, volume wiped": {

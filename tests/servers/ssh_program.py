@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
+import stat
 import sys
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -55,12 +58,18 @@ class Files(asyncssh.SFTPServer):
         if self.fail == "trickle":
             await asyncio.sleep(0.05)
             size = 1
+        if self.fail == "short":
+            size = max(1, size // 3)
+        if self.fail == "more":
+            size += 1
         result = super().read(file_obj, offset, size)
         return await result if asyncio.iscoroutine(result) else result  # type: ignore[return-value]
 
     async def fsetstat(self, file_obj: object, attrs: asyncssh.SFTPAttrs) -> None:
         if self.fail == "attributes":
             raise asyncssh.SFTPOpUnsupported("no attributes here")
+        if self.fail == "forgetful":
+            return
         result = super().fsetstat(file_obj, attrs)
         if asyncio.iscoroutine(result):
             await result
@@ -68,9 +77,68 @@ class Files(asyncssh.SFTPServer):
     async def posix_rename(self, oldpath: bytes, newpath: bytes) -> None:
         if self.fail == "rename":
             raise asyncssh.SFTPOpUnsupported("no posix-rename here")
+        if self.fail == "refused-rename" and os.path.exists(self.map_path(newpath)):  # noqa: ASYNC240
+            raise asyncssh.SFTPFailure("no")
         result = super().posix_rename(oldpath, newpath)
         if asyncio.iscoroutine(result):
             await result
+
+    async def fstat(self, file_obj: object) -> asyncssh.SFTPAttrs:
+        told = self._shown(super().fstat(file_obj))
+        if self.fail == "sizeless-files":
+            told.size = None
+        return told
+
+    async def stat(self, path: bytes) -> asyncssh.SFTPAttrs:
+        return self._shown(super().stat(path))
+
+    async def lstat(self, path: bytes) -> asyncssh.SFTPAttrs:
+        return self._shown(super().lstat(path))
+
+    def _shown(self, found: object) -> asyncssh.SFTPAttrs:
+        told = asyncssh.SFTPAttrs.from_local(found) if isinstance(found, os.stat_result) else found
+        assert isinstance(told, asyncssh.SFTPAttrs)
+        if self.fail == "sizeless":
+            told.size = None
+        return told
+
+    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
+        numbers = itertools.count()
+        while True:
+            async for name in super().scandir(path):
+                yield self._listed(name, next(numbers))
+            if self.fail != "endless":
+                return
+
+    def _listed(self, name: asyncssh.SFTPName, number: int) -> asyncssh.SFTPName:
+        if self.fail == "names-only":
+            return asyncssh.SFTPName(name.filename, b"", asyncssh.SFTPAttrs())
+        if self.fail == "lines-only":
+            mode = name.attrs.permissions or 0
+            line = f"{stat.filemode(mode)} 1 me me 0 Jan 1 00:00 name".encode()
+            return asyncssh.SFTPName(name.filename, line, asyncssh.SFTPAttrs())
+        if self.fail == "paths" and name.filename not in (b".", b".."):
+            return asyncssh.SFTPName(b"/root/" + _bytes(name.filename), name.longname, name.attrs)
+        return name
+
+    def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
+        if self.fail == "statvfs":
+            raise asyncssh.SFTPOpUnsupported("no statvfs here")
+        return super().statvfs(path)  # type: ignore[return-value]
+
+    def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
+        if self.fail == "attributes" and attrs.permissions is not None:
+            raise asyncssh.SFTPOpUnsupported("no attributes here")
+        super().mkdir(path, attrs)
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
+        if self.fail == "attributes" and attrs.permissions is not None:
+            raise asyncssh.SFTPOpUnsupported("no attributes here")
+        return super().open(path, pflags, attrs)
+
+
+def _bytes(name: bytes | str) -> bytes:
+    return name if isinstance(name, bytes) else name.encode()
 
 
 class Program(asyncssh.SSHServerSession[bytes]):
@@ -127,7 +195,7 @@ async def main() -> None:
     parser.add_argument("--username", default="")
     parser.add_argument("--password", default="")
     parser.add_argument("--program", help="OpenSSH's sftp-server")
-    parser.add_argument("--fail", default="", help="what goes wrong: full, hang, slow, attributes or rename")
+    parser.add_argument("--fail", default="", help="what goes wrong: see Files")
     parser.add_argument("--version", type=int, default=3)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ordinary", action="store_true", help="without root's way round the modes of files")

@@ -3,13 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
-from dxflow_async import AsyncSession, Settings
+from dxflow_async import AsyncSession, AzureSettings, GCPSettings, Settings
 from dxflow_async.exceptions import ConfigurationError, StallTimeoutError
+from dxflow_async.providers.engine.settings import EngineSettings
+from tests.servers import Azurite, GCSServer, SeaweedFS
+from tests.servers.engine import EngineServer
+from tests.servers.ssh import SSHServer
+from tests.sessions import settings_for
+
+PLACES = ("AWS", "GCP", "AZURE", "SFTP", "UNIT", "ENGINE", "LOCAL")
+
+
+@pytest.fixture(scope="module")
+def ssh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SSHServer]:
+    """An SSH server."""
+    with SSHServer.start(tmp_path_factory.mktemp("ssh")) as server:
+        yield server
+
+
+@pytest.fixture
+async def top(place: str, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[AsyncSession, str]]:
+    """A session, and the location of a directory at a place."""
+    settings = Settings(home=tmp_path / "home")
+    account: tuple[str, ...] = ()
+    location = {"LOCAL": str(tmp_path / "top"), "UNIT": "unit:/Demo/top"}.get(place, "lab:/top")
+    async with EngineServer(tmp_path / "volume").serve() as engine:
+        if place == "AWS":
+            weed: SeaweedFS = request.getfixturevalue("weed")
+            settings = settings_for(weed, tmp_path / "home")
+            location = f"aws:/{request.getfixturevalue('bucket')}/top"
+        elif place == "GCP":
+            gcs: GCSServer = request.getfixturevalue("gcs")
+            settings = replace(settings, gcp=GCPSettings(endpoint=gcs.endpoint))
+            location = f"gcp:/{request.getfixturevalue('gcs_bucket')}/top"
+        elif place == "AZURE":
+            azurite: Azurite = request.getfixturevalue("azurite")
+            azure = AzureSettings(endpoint=azurite.endpoint, account=azurite.account, account_key=azurite.account_key)
+            settings = replace(settings, azure=azure)
+            location = f"azure:/{request.getfixturevalue('container')}/top"
+        elif place == "SFTP":
+            server: SSHServer = request.getfixturevalue("ssh")
+            area = server.root / tmp_path.name
+            area.mkdir()
+            settings = replace(settings, remotes={"lab": server.settings(path=str(area))})
+        elif place == "UNIT":
+            account = ("you@example.com", "password")
+        elif place == "ENGINE":
+            lab = EngineSettings(address=engine.url, key=engine.write_key(tmp_path / "key.pem"))
+            settings = replace(settings, remotes={"lab": lab})
+        async with AsyncSession(*account, settings=settings) as session:
+            yield session, location
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("place", PLACES)
+async def test_every_place_is_waited_at(place: str, top: tuple[AsyncSession, str], tmp_path: Path) -> None:
+    """A file that is replaced meanwhile is waited for again; a directory counts with everything in it."""
+    session, location = top
+    assert place
+    (tmp_path / "one").write_bytes(b"one")
+    (tmp_path / "two").write_bytes(b"two, longer")
+    await session.copy(tmp_path / "one", f"{location}/run/name")
+    waiting = [
+        asyncio.create_task(session.wait(f"{location}/run/{name}", stable=1.0, timeout=60)) for name in ("name", "")
+    ]
+    await asyncio.sleep(0.4)
+    replaced = monotonic()
+    await session.copy(tmp_path / "two", f"{location}/run/name")
+    file, directory = await asyncio.gather(*waiting)
+    assert monotonic() - replaced >= 1.0
+    assert (file.size, file.directory, directory.directory) == (11, False, True)
+    with pytest.raises(StallTimeoutError, match="it does not exist"):
+        await session.wait(f"{location}/run/never", stable=0.1, timeout=0.2)
 
 
 async def write_slowly(path: Path, steps: int) -> float:

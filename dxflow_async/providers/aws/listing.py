@@ -19,6 +19,7 @@ from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES
 from dxflow_async.providers.common.confirm import check_names, contradiction, entries_after, not_the_service
 from dxflow_async.providers.common.key_path import has_odd_segment
+from dxflow_async.providers.common.page_tokens import PageToken, grouped
 from dxflow_async.providers.contract import Entry, Page, page_size
 from dxflow_async.providers.http import Call, HTTPReader
 
@@ -86,25 +87,31 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     parser = await _parse(provider, call, bucket, rest, _query(rest, marker, token, recursive=recursive))
     entries = parser.entries
     check_names(call, prefix, entries)
-    if not provider.dialect.known(Ability.ANY_NAMES) and any(has_odd_segment(each.key) for each in entries):
+    shown, directory = (entries, "") if recursive else grouped(entries, prefix, getattr(token, "directory", ""))
+    if not provider.dialect.known(Ability.ANY_NAMES) and _has_odd_names(entries):
         provider.dialect.accept(Ability.ANY_NAMES)
     if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=token)) is not None:
         raise contradiction(call, differs)
     if marker is None and parser.token is not None:
-        if parser.token == token:
-            raise contradiction(call, "the page names itself as the next page")
+        following = PageToken.after(call, parser.token, token, entries, directory=directory)
         provider.dialect.accept(Ability.LIST_V2)
-        return Page(entries, parser.token)
+        return Page(shown, following)
     if not parser.truncated:
-        return Page(_behind(entries, len(bucket) + 1, marker), None)
+        return Page(_behind(shown, len(bucket) + 1, marker), None)
     if marker is None and parser.second:
         raise contradiction(call, "it goes on, but does not say where")
-    following = _next_marker(parser, entries, len(bucket) + 1, None if recursive else rest)
+    behind = _next_marker(parser, entries, len(bucket) + 1, None if recursive else rest)
     if marker is None:
         provider._requests.refused(Ability.LIST_V2, "no NextContinuationToken", _INSTEAD)
-    elif following.encode() <= marker.encode():
+    elif behind.encode() <= marker.encode():
         raise contradiction(call, "the page names itself as the next page")
-    return Page(_behind(entries, len(bucket) + 1, marker), _Marker(following))
+    return Page(_behind(shown, len(bucket) + 1, marker), _Marker(behind))
+
+
+def _has_odd_names(entries: Sequence[Entry]) -> bool:
+    """Returns whether a name of a page has an odd segment. One look at all names together answers for most pages."""
+    names = "\n".join([each.key for each in entries])
+    return ("//" in names or "/." in names) and any(has_odd_segment(each.key) for each in entries)
 
 
 def _query(prefix: str, marker: str | None, token: str | None, *, recursive: bool) -> dict[str, str]:

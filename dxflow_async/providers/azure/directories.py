@@ -57,6 +57,8 @@ class Cursor:
             circle comes to it again, however long the circle is (Brent's algorithm).
         pending: directories of which more may be listed.
         partial: the listing began at a key, and may end before the last page.
+        first: identifies the first entry of the page before.
+        directory: as for `grouped`.
     """
 
     marker: str
@@ -64,15 +66,17 @@ class Cursor:
     earlier: str = ""
     pending: tuple[Directory, ...] = ()
     partial: bool = False
+    first: str = ""
+    directory: str = ""
 
     def repeats(self, marker: str | None) -> bool:
         """Returns whether a page continues where an earlier one did."""
         return marker is not None and marker in (self.marker, self.earlier)
 
-    def next(self, marker: str, pending: tuple[Directory, ...]) -> Cursor:
+    def next(self, marker: str, pending: tuple[Directory, ...], first: str = "", directory: str = "") -> Cursor:
         """Returns the position after one more page."""
         earlier = self.marker if self.number & (self.number - 1) == 0 else self.earlier
-        return Cursor(marker, self.number + 1, earlier, pending, self.partial)
+        return Cursor(marker, self.number + 1, earlier, pending, self.partial, first or self.first, directory)
 
 
 class SortedPage(NamedTuple):

@@ -14,6 +14,7 @@ from dxflow_async.providers.azure.names import check_container
 from dxflow_async.providers.azure.requests import Requests
 from dxflow_async.providers.azure.xml import BlobListParser, ContainerListParser
 from dxflow_async.providers.common.confirm import contradiction
+from dxflow_async.providers.common.page_tokens import first_name, grouped
 from dxflow_async.providers.contract import Entry, Page, page_size
 from dxflow_async.providers.http import Call
 
@@ -62,7 +63,9 @@ class Listings:
         if not slash:
             query["prefix"] = container
             containers = await self._requests.listing(call, "", query, ContainerListParser(container))
-            return Page(containers.entries, _next(call, cursor, containers.marker))
+            return Page(
+                containers.entries, _next(call, cursor, containers.marker, first=first_name(containers.entries))
+            )
         check_container(call, container)
         query |= {"restype": "container", "include": "metadata", "prefix": rest}
         if not recursive:
@@ -72,7 +75,9 @@ class Listings:
             raise contradiction(call, differs)
         self._learn(call, blobs, cursor)
         if not recursive:
-            return Page(blobs.entries, _next(call, cursor, blobs.marker))
+            entries = blobs.entries
+            shown, directory = grouped(entries, prefix, "" if cursor is None else cursor.directory)
+            return Page(shown, _next(call, cursor, blobs.marker, first=first_name(entries), directory=directory))
         return self._sorted(call, prefix, blobs, cursor)
 
     async def versions(self, call: Call, prefix: str, cursor: Cursor | None, *, recursive: bool) -> Page:
@@ -86,21 +91,24 @@ class Listings:
         if cursor is not None:
             query["marker"] = cursor.marker
         blobs = await self._requests.listing(call, container, query, BlobListParser(container, rest, versions=True))
-        return Page(blobs.entries, _next(call, cursor, blobs.marker))
+        entries = blobs.entries
+        return Page(entries, _next(call, cursor, blobs.marker, first=first_name(entries)))
 
     def _sorted(self, call: Call, prefix: str, blobs: BlobListParser, cursor: Cursor | None) -> Page:
         """Returns a page of a recursive listing, its directories sorted out."""
+        entries = blobs.entries
+        first = first_name(entries)
         if cursor is not None and cursor.partial:
             # Where the listing ends is not known here: no directory waits for the next page.
-            page = sort_out(blobs.entries, blobs.directories, (), last=True)
-            return Page(page.entries, _next(call, cursor, blobs.marker), page.directories)
+            page = sort_out(entries, blobs.directories, (), last=True)
+            return Page(page.entries, _next(call, cursor, blobs.marker, first=first), page.directories)
         pending, last = () if cursor is None else cursor.pending, blobs.marker is None
-        page = sort_out(blobs.entries, blobs.directories, pending, last=last)
+        page = sort_out(entries, blobs.directories, pending, last=last)
         directories = list(page.directories)
-        listed = cursor is not None or blobs.entries  # otherwise the directory may not exist
+        listed = cursor is not None or entries  # otherwise the directory may not exist
         if last and listed and self._namespace.has_directories and prefix.endswith("/") and prefix.count("/") > 1:
             directories.append(Entry(prefix, directory=True))
-        return Page(page.entries, _next(call, cursor, blobs.marker, page.pending), directories)
+        return Page(page.entries, _next(call, cursor, blobs.marker, page.pending, first), directories)
 
     def _learn(self, call: Call, blobs: BlobListParser, cursor: Cursor | None) -> None:
         """Notes what a page shows of the account.
@@ -123,8 +131,23 @@ class Listings:
                 raise contradiction(call, told)
 
 
-def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[Directory, ...] = ()) -> Cursor | None:
+def _next(
+    call: Call,
+    cursor: Cursor | None,
+    marker: str | None,
+    pending: tuple[Directory, ...] = (),
+    first: str = "",
+    directory: str = "",
+) -> Cursor | None:
     """Returns where a listing continues.
+
+    Args:
+        call: the listing, for errors.
+        cursor: what requested the page.
+        marker: what the page names as the next one; None on the last page.
+        pending: directories of which more may be listed.
+        first: identifies the first entry of the page.
+        directory: the directory that it ended with, where the service did not group names.
 
     Raises:
         ServiceError: it would continue where it was before.
@@ -132,7 +155,7 @@ def _next(call: Call, cursor: Cursor | None, marker: str | None, pending: tuple[
     if marker is None:
         return None
     if cursor is None:
-        return Cursor(marker, pending=pending)
-    if cursor.repeats(marker):
+        return Cursor(marker, pending=pending, first=first, directory=directory)
+    if cursor.repeats(marker) or (first and first == cursor.first):
         raise call.error(ServiceError, "the server's listing is not valid (it goes in a circle); try again")
-    return cursor.next(marker, pending)
+    return cursor.next(marker, pending, first, directory)

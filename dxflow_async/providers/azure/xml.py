@@ -188,6 +188,8 @@ class BlobListParser(_ListParser):
     def _common_prefix(self) -> Entry:
         name = self._values.get("Name", "")
         self.check(name)
+        if not name.endswith("/"):
+            raise MalformedXMLError(f"the prefix {name!r:.200} is not that of a directory")
         self.typed = self.typed or "ResourceType" in self._values
         return Entry(f"{self._container}/{name}", directory=True)
 

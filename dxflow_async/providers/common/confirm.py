@@ -76,7 +76,7 @@ def check_status(call: Call, response: Response, *allowed: int) -> None:
 
 async def has_body(response: Response) -> bool:
     """Returns whether there is a body where the protocol has none; reads it, and releases the connection."""
-    if response.headers.get("content-length") == "0":
+    if response.status == 204 or response.headers.get("content-length") == "0":
         response.close()
         return False
     return bool(await read_error_body(response, _BODY_SIZE))
@@ -103,11 +103,13 @@ def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
     """Refuses a page of a listing that has keys outside of the prefix.
 
     Raises:
-        ServiceError: a key does not start with `prefix`.
+        ServiceError: a key does not start with `prefix`, or a directory does not end in a slash.
     """
     for entry in entries:
         if not entry.key.startswith(prefix):
             raise contradiction(call, f"the listing names /{entry.key:.200}, which is not below /{prefix}")
+        if entry.directory and not entry.key.endswith("/"):
+            raise contradiction(call, f"the listing has /{entry.key:.200} as a directory, without a slash at its end")
 
 
 def entries_after(provider: Provider, call: Call, page: Page, after: str) -> Page:

@@ -11,13 +11,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dxflow_async.providers import Call, Entry, NotFoundError, ServiceError, StorageError, not_the_service
-from dxflow_async.providers.engine.names import Found, found_in, has_glob, is_temporary, path_of
+from dxflow_async.providers.engine.names import Found, found_in, has_glob, hidden_names, path_of
 from dxflow_async.providers.engine.requests import Requests
 
 __all__ = ["Artifacts"]
 
-_CAPS = 500
-"""A number of entries that is a multiple of it may be a page that was cut off."""
+_SMALLEST_PAGE = 100
+"""A listing with fewer entries is not one that was cut off to a page."""
+
+_ABANDONED_SECONDS = 86_400.0
+"""Temporary files are left over after this time."""
+
+_MAX_NOTED = 1000
+"""The most directories whose temporary files are remembered."""
 
 _LOOKS = (0.0, 0.1, 0.3, 0.6, 1.2)
 """Seconds before each look for a name that was just written: some engines show it late."""
@@ -56,6 +62,7 @@ class Artifacts:
         # found both, since an engine may compare it with whole paths, or leave out directories.
         self._matched: set[bool] = set()
         self._top_is_dot = True
+        self._left: dict[str, list[Entry]] = {}
 
     async def directory(self, call: Call, directory: str, *, temporary: bool = False) -> list[Entry]:
         """Returns all entries of a directory, in the order of the bytes of their keys.
@@ -76,8 +83,30 @@ class Artifacts:
             above = await self._all(call, parent)
             if not any(each.name == name and each.entry.directory for each in above):
                 raise call.error(NotFoundError, "there is no such directory; check the path")
-        entries = [each.entry for each in found if temporary or not is_temporary(each.name)]
+        hidden = hidden_names(each.name for each in found)
+        if hidden:
+            self._note_left(directory, [each.entry for each in found if each.name in hidden])
+        entries = [each.entry for each in found if temporary or each.name not in hidden]
         return sorted(entries, key=lambda entry: entry.key.encode("utf-8", "surrogateescape"))
+
+    def _note_left(self, directory: str, entries: Sequence[Entry]) -> None:
+        self._left[directory] = [each for each in entries if not each.directory]
+        if len(self._left) > _MAX_NOTED:
+            self._left.pop(next(iter(self._left)))
+
+    def abandoned(self, written: Entry) -> list[str]:
+        """Returns the temporary files that earlier calls have left in the directory of a file that was just written.
+
+        They were seen in a listing, and are older than a day by the clock of the engine.
+
+        Args:
+            written: the new file, as the engine lists it.
+        """
+        if not self._left:
+            return []
+        left = self._left.pop(_split(written.key)[0], [])
+        latest = written.modified - _ABANDONED_SECONDS
+        return [each.key for each in left if 0 < each.modified < latest]
 
     async def find(self, call: Call, key: str) -> Entry | None:
         """Returns what has a name, file or directory; None where nothing has."""
@@ -130,7 +159,7 @@ class Artifacts:
         """Returns all names in a directory. Where the engine sends them in pages, it requests all of these."""
         page = await self._page(call, directory, ())
         found, received, announced = page.found, page.received, page.total
-        while received < (announced or 0) or (found and received % _CAPS == 0):
+        while received < (announced or 0) or (found and _may_be_a_page(received, announced)):
             names = {each.name for each in found}
             more = await self._page(call, directory, (("offset", str(received)), ("limit", "1000")))
             new = [each for each in more.found if each.name not in names]
@@ -163,6 +192,16 @@ class Artifacts:
         except ValueError as error:
             raise call.error(ServiceError, f"the engine's listing has {error}; try again") from error
         return _Page([each for each in found if each is not None], len(found), answer.total)
+
+
+def _may_be_a_page(received: int, announced: int | None) -> bool:
+    """Returns whether an engine may have cut off a listing to a page without saying so.
+
+    Its total may be that of the page. Pages have round numbers of entries.
+    """
+    if received < _SMALLEST_PAGE:
+        return False
+    return announced is None or received % 50 == 0 or received & (received - 1) == 0
 
 
 def _split(key: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from dxflow_async.providers import (
@@ -18,6 +18,7 @@ from dxflow_async.providers import (
 )
 from dxflow_async.providers.engine.artifacts import Artifacts
 from dxflow_async.providers.engine.errors import error_of
+from dxflow_async.providers.engine.loops import LOOP, is_loop
 from dxflow_async.providers.engine.names import changeable
 from dxflow_async.providers.engine.requests import Requests
 
@@ -85,21 +86,7 @@ class Deletion:
             return
         if not entry.directory:
             raise call.error(NotFoundError, "it is a file, not a directory; check the path")
-        directories, number, errors = [key], 0, list[StorageError]()
-        while number < len(directories):
-            directory = directories[number]
-            number += 1
-            try:
-                entries = await self._artifacts.directory(call, directory, temporary=True)
-            except NotFoundError:
-                continue
-            directories += [each.key for each in entries if each.directory]
-            nameless = [each for each in entries if each.read_error == "EILSEQ"]
-            if nameless:
-                text = f"the engine cannot tell the name of /{nameless[0].key}; delete it on its machine"
-                errors.append(call.error(StorageError, text))
-            files = [each.key for each in entries if not each.directory and each.read_error != "EILSEQ"]
-            errors += (await self._delete_files(dict.fromkeys(files, call), files)).values()
+        directories, errors = await self._empty_tree(call, key)
         for directory in reversed(directories):
             try:
                 await self.remove_directory(call, directory)
@@ -109,6 +96,30 @@ class Deletion:
                 errors.append(error)
         if errors:
             raise errors[0]
+
+    async def _empty_tree(self, call: Call, key: str) -> tuple[list[str], list[StorageError]]:
+        """Deletes the files of a tree; returns its directories from the top down, and the errors."""
+        directories, number, errors = [key], 0, list[StorageError]()
+        inner: dict[str, frozenset[str]] = {}
+        while number < len(directories):
+            directory = directories[number]
+            number += 1
+            try:
+                entries = await self._artifacts.directory(call, directory, temporary=True)
+            except NotFoundError:
+                continue
+            below = [each.key for each in entries if each.directory]
+            inner[directory] = frozenset(each[len(directory) :] for each in below)
+            if is_loop(inner[directory], (inner[each] for each in _above(directory) if each in inner)):
+                raise call.error(StorageError, f"/{directory} is {LOOP}")
+            directories += below
+            nameless = [each for each in entries if each.read_error == "EILSEQ"]
+            if nameless:
+                text = f"the engine cannot tell the name of /{nameless[0].key}; delete it on its machine"
+                errors.append(call.error(StorageError, text))
+            files = [each.key for each in entries if not each.directory and each.read_error != "EILSEQ"]
+            errors += (await self._delete_files(dict.fromkeys(files, call), files)).values()
+        return directories, errors
 
     async def remove_directory(self, call: Call, key: str) -> None:
         """Removes a directory that is empty. An engine would delete a filled one, too, so it is listed just before.
@@ -208,3 +219,11 @@ class Deletion:
     async def _delete_one(self, call: Call, path: str) -> None:
         with suppress(NotFoundError):
             await self._requests.delete(call, path)
+
+
+def _above(directory: str) -> Iterator[str]:
+    """Yields the directories above one, each with its slash."""
+    end = directory.rfind("/", 0, -1)
+    while end > 0:
+        yield directory[: end + 1]
+        end = directory.rfind("/", 0, end)

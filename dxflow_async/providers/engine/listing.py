@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 
 from dxflow_async.exceptions import DxflowError
 from dxflow_async.providers import AccessDeniedError, Entry, NotFoundError, StorageError
+from dxflow_async.providers.engine.loops import LOOP, is_loop
 
 __all__ = ["Listing"]
 
@@ -28,10 +29,12 @@ class _Level:
 
     Attributes:
         left: its entries that are still to come.
+        content: what it has, to recognize loops of links.
         ahead: directories in it that were requested.
     """
 
     left: deque[Entry]
+    content: frozenset[Hashable] = frozenset()
     ahead: dict[str, asyncio.Task[list[Entry] | DxflowError]] = field(default_factory=dict)
 
 
@@ -83,7 +86,12 @@ class Listing:
                 if content is None:
                     found.append(entry)
                 elif content:
-                    levels.append(_Level(deque(content)))
+                    names = frozenset((each.key[len(entry.key) :], each.size, each.modified) for each in content)
+                    if is_loop(names, (each.content for each in levels)):
+                        entry.unreadable, entry.read_error = LOOP, "ELOOP"
+                        found.append(entry)
+                    else:
+                        levels.append(_Level(deque(content), names))
             level.left.popleft()
 
     async def _content(self, level: _Level, entry: Entry) -> list[Entry] | None:

@@ -5,15 +5,27 @@ from __future__ import annotations
 import math
 import re
 import stat
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import blake2b
 from secrets import token_hex
 from typing import Any, NamedTuple
 
 from dxflow_async.providers import Call, Entry, UnsafePathError
 
-__all__ = ["Found", "changeable", "etag_of", "found_in", "is_temporary", "path_of", "temporary_beside"]
+__all__ = [
+    "Found",
+    "changeable",
+    "etag_of",
+    "found_in",
+    "has_glob",
+    "hidden_names",
+    "old_beside",
+    "part_beside",
+    "path_of",
+]
 
-_TEMPORARY = re.compile(r"\.?dxflow-async-[0-9a-f]{16}\.(part|old)")
+_TEMPORARY = re.compile(r"\.?dxflow-async-([0-9a-f]{16})\.(part|old)")
 _GLOB = re.compile(r"[*?\[\]{}\\!]")
 _OCTAL = re.compile(r"0o?[0-7]{5,12}|[0-7]{5,12}")
 
@@ -64,15 +76,39 @@ def changeable(call: Call, key: str) -> str:
     return path_of(call, key)
 
 
-def temporary_beside(path: str, kind: str, *, dotted: bool) -> str:
-    """Returns a new name in the directory of a path, for a file that is not complete (`part`) or replaced (`old`)."""
+def part_beside(path: str, *, dotted: bool) -> str:
+    """Returns a new name in the directory of a path, for a file that is not complete."""
+    return _beside(path, f"{token_hex(8)}.part", dotted=dotted)
+
+
+def old_beside(path: str, *, dotted: bool) -> str:
+    """Returns the name, in the directory of a path, of a file that is being replaced there.
+
+    It tells which file it was: a listing can show it if that file is missing, as after a process was killed.
+    """
+    return _beside(path, f"{_digest(path.rpartition('/')[2])}.old", dotted=dotted)
+
+
+def hidden_names(names: Iterable[str]) -> set[str]:
+    """Returns those of a directory's names that listings leave out, whoever writes them.
+
+    These are files that are not complete, and replaced ones whose new version is there.
+    """
+    every = list(names)
+    temporary = {name: match for name in every if (match := _TEMPORARY.fullmatch(name)) is not None}
+    if any(match[2] == "old" for match in temporary.values()):
+        there = {_digest(name) for name in every}
+        return {name for name, match in temporary.items() if match[2] == "part" or match[1] in there}
+    return set(temporary)
+
+
+def _beside(path: str, name: str, *, dotted: bool) -> str:
     directory, slash, _ = path.rpartition("/")
-    return f"{directory}{slash}{'.' if dotted else ''}dxflow-async-{token_hex(8)}.{kind}"
+    return f"{directory}{slash}{'.' if dotted else ''}dxflow-async-{name}"
 
 
-def is_temporary(name: str) -> bool:
-    """Returns whether a name is one of `temporary_beside`. Listings leave such files out, whoever writes them."""
-    return _TEMPORARY.fullmatch(name) is not None
+def _digest(name: str) -> str:
+    return blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def has_glob(name: str) -> bool:

@@ -29,6 +29,7 @@ from dxflow_async.providers import (
     PreconditionFailedError,
     Provider,
     Reader,
+    Response,
     ServiceError,
     SpooledUpload,
     StorageError,
@@ -92,6 +93,7 @@ class EngineProvider(Provider):
         self._requests: Requests | None = None
         self._whole = WholeObjects(http.stall_timeout)
         self._ranges: bool | None = None  # None: not known yet
+        self._named: bool | None = None  # whether downloads have the name of the file
         self._controllers: frozenset[str] = frozenset()
 
     async def connect(self) -> None:
@@ -130,12 +132,14 @@ class EngineProvider(Provider):
         path = path_of(call, key)
         entry = listed if listed is not None and listed.etag is not None else await self._artifacts.stat(call, key)
         _check_readable(call, entry, etag, start, end)
+        part = bool(start) or (end is not None and end < entry.size)
+        may_grow = part and etag is None and listed is None
 
         async def open_whole() -> Reader:
             response = await self._download(call, path, None)
-            return await open_body(call, response, self._http, entry, entry.size)
+            return await self._open(call, response, entry, entry.size, may_grow=may_grow)
 
-        if not start and (end is None or end >= entry.size):
+        if not part:
             if self._ranges is None and entry.size >= _PROBED_SIZE:
                 await self._probe(call, path, entry)
             return self._watched(call, key, await open_whole())
@@ -143,7 +147,7 @@ class EngineProvider(Provider):
         ranged = None if self._ranges is False else await self._read_range(call, path, start, last, entry)
         if ranged is None:
             ranged = await self._whole.read(call, key, start, end, entry.etag, open_whole)
-        return self._watched(call, key, ranged)
+        return self._watched(call, key, ranged, may_grow=may_grow)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = self._call("write", key)
@@ -290,7 +294,14 @@ class EngineProvider(Provider):
             self._learn_ranges(works=False)
             raise contradiction(call, str(error), 206) from error
         self._learn_ranges(works=True)
-        return await open_body(call, response, self._http, entry, size)
+        return await self._open(call, response, entry, size)
+
+    async def _open(self, call: Call, response: Response, entry: Entry, size: int, *, may_grow: bool = False) -> Reader:
+        named = self._named
+        reading = await open_body(call, response, self.requests, entry, size, named=named, may_grow=may_grow)
+        if response.status == 200:
+            self._named = "content-disposition" in response.headers or self._named
+        return reading
 
     async def _probe(self, call: Call, path: str, entry: Entry) -> None:
         """Learns whether the engine sends ranges."""
@@ -309,8 +320,8 @@ class EngineProvider(Provider):
         if self.features.ranges != works:
             self.features = replace(self.features, ranges=works)
 
-    def _watched(self, call: Call, key: str, reading: Reader) -> Reader:
-        return WatchedReader(call, reading, lambda: self._artifacts.find(call, key))
+    def _watched(self, call: Call, key: str, reading: Reader, *, may_grow: bool = False) -> Reader:
+        return WatchedReader(call, reading, lambda: self._artifacts.find(call, key), may_grow=may_grow)
 
     async def _checksum(self, call: Call, key: str) -> int:
         crc = 0

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -25,7 +26,7 @@ from dxflow_async.providers import (
 from dxflow_async.providers.engine.envelope import Answer, BrokenEnvelopeError, EnvelopeParser, is_success
 from dxflow_async.providers.engine.errors import error_of, message_of
 from dxflow_async.providers.engine.settings import Access
-from dxflow_async.providers.engine.sign_in import Session
+from dxflow_async.providers.engine.sign_in import KeyRefusedError, Session
 
 __all__ = ["NEW", "OLD", "Query", "Requests"]
 
@@ -35,6 +36,11 @@ NEW, OLD = "/api/artifact/", "/api/object/fs/"
 Query = Sequence[tuple[str, str]]
 
 _MAX_ENTITIES = 1_000_000
+_REFUSALS = (429, 503)
+_REFUSAL_DELAYS = (0.1, 0.4, 1.0, 2.0)
+"""Seconds before a refused request is repeated, where the engine does not tell."""
+
+_LONGEST_DELAY = 5.0
 _STREAM = "application/stream+json"
 
 
@@ -78,16 +84,38 @@ class Requests:
     ) -> Answer:
         """Sends a request, and returns the whole answer.
 
+        A token that is refused within the answer, whose status is one of success, is renewed once, too.
+
         Raises:
             StorageError: the engine refused it, or reports a failure in its answer.
             ServiceError: the answer is not an envelope, or breaks off.
+            KeyRefusedError: it refuses the key.
         """
-        body = None if document is None else _encoded(document)
-        headers = {"accept": _STREAM}
-        if body is not None:
-            headers["content-type"] = "application/json"
-        response = await self.send(call, method, path, query=query, headers=headers, body=body, repeatable=repeatable)
-        return await self.read(call, response)
+        headers = {"accept": _STREAM} | ({} if document is None else {"content-type": "application/json"})
+
+        async def request() -> Answer:
+            body = None if document is None else _encoded(document)
+            sent = await self.send(call, method, path, query=query, headers=headers, body=body, repeatable=repeatable)
+            return await self.read(call, sent)
+
+        def attempt() -> Awaitable[Answer]:
+            return _patiently(request)
+
+        try:
+            return await attempt()
+        except KeyRefusedError:
+            raise
+        except StorageError as error:
+            used = self.session.used
+            if error.status != 401 or used is None:
+                raise
+            await self.session.renew(call, used, error)
+        try:
+            return await attempt()
+        except KeyRefusedError:
+            raise
+        except StorageError as error:
+            raise self.session.refused(call, error) if error.status == 401 else error from error
 
     async def read(self, call: Call, response: Response) -> Answer:
         """Returns the envelope of a successful response, whole."""
@@ -146,6 +174,34 @@ class Requests:
             raise not_the_service(call, f"status {response.status}", response.status)
         raise await self._refusal(call, response)
 
+    async def confirm_stored(self, call: Call, response: Response) -> None:
+        """Reads the answer to an upload, of which only the status is documented, and raises a failure that it reports.
+
+        A web page is a failure: a proxy has answered in the engine's place.
+        """
+        if response.headers.get("content-length") == "0":
+            response.close()
+            return
+        data = bytearray()
+        async for piece in _pieces(call, response, self.http):
+            if len(data) < 64 << 10:
+                data += piece
+        code, message = message_of(response.headers, bytes(data))
+        if code is None and _is_page(response.headers, bytes(data)):
+            raise not_the_service(call, f"a web page with status {response.status}", response.status)
+        if code is not None and not is_success(code):
+            raise self.refused_within(error_of(call, code, response.headers, message))
+
+    def refused_within(self, error: StorageError) -> StorageError:
+        """Returns an error that an answer with a status of success reports.
+
+        Where the token was refused, the call may be tried again, with another token.
+        """
+        if error.status == 401 and self.session.used is not None:
+            self.session.forget(self.session.used)
+            error.retryable = error.progressed = True
+        return error
+
     async def _attempt(
         self,
         call: Call,
@@ -164,13 +220,17 @@ class Requests:
 
     async def _document(self, call: Call, method: str, path: str, document: Any) -> Answer:
         """Sends a request of the sign-in, which has no token."""
-        body = None if document is None else _encoded(document)
-        headers = {"accept": "application/json"} | ({} if body is None else {"content-type": "application/json"})
+        headers = {"accept": "application/json"} | ({} if document is None else {"content-type": "application/json"})
         url = self._url(call, path, ())
-        response = await self._attempt(call, method, url, headers, body, None, repeatable=False)
-        if not is_success(response.status):
-            raise await self._refusal(call, response)
-        return await self.read(call, response)
+
+        async def request() -> Answer:
+            body = None if document is None else _encoded(document)
+            response = await self._attempt(call, method, url, headers, body, None, repeatable=False)
+            if not is_success(response.status):
+                raise await self._refusal(call, response)
+            return await self.read(call, response)
+
+        return await _patiently(request)
 
     async def _refusal(self, call: Call, response: Response) -> StorageError:
         body = await read_error_body(response)
@@ -189,18 +249,19 @@ class Requests:
         return f"{self.access.address}{path}?{told}" if told else f"{self.access.address}{path}"
 
 
-async def confirm_stored(call: Call, response: Response, http: HTTP) -> None:
-    """Reads the answer to an upload, of which only the status is documented, and raises a failure that it reports."""
-    if response.headers.get("content-length") == "0":
-        response.close()
-        return
-    data = bytearray()
-    async for piece in _pieces(call, response, http):
-        if len(data) < 64 << 10:
-            data += piece
-    code, message = message_of(response.headers, bytes(data))
-    if code is not None and not is_success(code):
-        raise error_of(call, code, response.headers, message)
+async def _patiently(request: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Repeats a small request that the engine refuses for a moment.
+
+    One upload makes several requests. Were each refusal to end it, it would not succeed where many are refused.
+    """
+    for delay in _REFUSAL_DELAYS:
+        try:
+            return await request()
+        except StorageError as error:
+            if error.status not in _REFUSALS or not error.retryable:
+                raise
+            await asyncio.sleep(min(_LONGEST_DELAY, delay if error.retry_after is None else error.retry_after))
+    return await request()
 
 
 async def _pieces(call: Call, response: Response, http: HTTP) -> AsyncIterator[bytes]:

@@ -81,6 +81,16 @@ class Session:
             return self._token
         return await self._sign_in(call, self._token)
 
+    @property
+    def used(self) -> str | None:
+        """The token that the last request had."""
+        return self._token
+
+    def forget(self, used: str | None) -> None:
+        """Notes that the engine has refused a token: the next request signs in, unless another one did so already."""
+        if not self._fixed and used == self._token:
+            self._renew_at = 0.0
+
     async def renew(self, call: Call, used: str, refusal: StorageError) -> str | None:
         """Returns another token in the place of one that was refused.
 

@@ -29,12 +29,15 @@ from dxflow_async.providers import (
     not_the_service,
 )
 from dxflow_async.providers.engine.artifacts import Artifacts
-from dxflow_async.providers.engine.names import changeable, temporary_beside
-from dxflow_async.providers.engine.requests import Requests, confirm_stored
+from dxflow_async.providers.engine.names import changeable, old_beside, part_beside
+from dxflow_async.providers.engine.requests import Requests
 
 __all__ = ["Storing"]
 
 _CLEAN_UP_SECONDS = 10.0
+_NO_BODY = (400, 411, 422, 500)
+"""Statuses with which an engine may refuse an upload without a body."""
+
 _NOT_THE_NAME = (401, 404, 413, 429, 507)
 """Statuses of a refused upload that say nothing about its name."""
 
@@ -74,15 +77,17 @@ class Storing:
         await self.make_directories(call, path.rpartition("/")[0])
         verified = VerifiedBody(call, body)
         dotted = self.dotted is not False
-        temporary = temporary_beside(path, "part", dotted=dotted)
+        temporary = part_beside(path, dotted=dotted)
         try:
             refusal = None
             try:
                 await self._upload(call, temporary, verified, rereadable=not is_streamed(body))
             except StorageError as error:
-                if not (dotted and self._may_be_the_name(error)):
-                    raise
                 refusal = error
+            if refusal is not None and not body.size and refusal.status in _NO_BODY:
+                refusal = await self._create_empty(call, temporary, refusal)
+            if refusal is not None and not (dotted and self._may_be_the_name(refusal)):
+                raise refusal
             found = None if refusal else await self._artifacts.written(call, temporary, body.size)
             if found is None and dotted and self.dotted is not True:
                 self.dotted = False
@@ -91,6 +96,9 @@ class Storing:
                 raise failure
             self._check(call, found, body.size)
             self.dotted = dotted
+            if found is not None:
+                for left in self._artifacts.abandoned(found):
+                    await self.discard(call, left)
         except BaseException:
             await self.discard(call, temporary)
             raise
@@ -179,7 +187,16 @@ class Storing:
             error.retryable = True
             error.max_attempts = 2
             raise
-        await confirm_stored(call, response, self._requests.http)
+        await self._requests.confirm_stored(call, response)
+
+    async def _create_empty(self, call: Call, path: str, refusal: StorageError) -> StorageError | None:
+        """Makes an empty file, where the engine refuses an upload without a body; returns `refusal` if it cannot."""
+        document = {"identity": path, "directory": False, "force": False}
+        try:
+            await self._requests.artifacts(call, "POST", document=document)
+        except StorageError:
+            return refusal
+        return None
 
     def _may_be_the_name(self, error: StorageError) -> bool:
         refused = error.status is not None and 400 <= error.status < 500 and error.status not in _NOT_THE_NAME
@@ -237,7 +254,7 @@ class Storing:
             if isinstance(refusal, AccessDeniedError):
                 raise refusal
             self.replaces = False
-        aside = temporary_beside(new, "old", dotted=self.dotted is not False)
+        aside = await self._free_aside(call, new)
         await self._rename_checked(call, new, aside, there.size)
         try:
             await self._rename_checked(call, old, new, size)
@@ -245,6 +262,16 @@ class Storing:
             await self._put_back(call, aside, new, size)
             raise
         await self.discard(call, aside)
+
+    async def _free_aside(self, call: Call, path: str) -> str:
+        """Returns the temporary name for a file that is about to be replaced; nothing has that name."""
+        aside = old_beside(path, dotted=self.dotted is not False)
+        if await self._artifacts.find(call, aside) is not None:
+            # A process that was killed has left it. A newer version has the file's own name.
+            await self.remove(call, aside)
+            if await self._artifacts.find(call, aside) is not None:
+                raise call.error(StorageError, f"/{aside} is in the way and was not deleted; delete it")
+        return aside
 
     async def _put_back(self, call: Call, aside: str, path: str, size: int) -> None:
         """Gives a file its old name again; if the new file has got it whole, removes the old one.

@@ -97,7 +97,7 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
         ValueError, KeyError, TypeError, AttributeError: it is not the resource of an object.
     """
     name, size = resource["name"], int(resource["size"])
-    if not isinstance(name, str) or size < 0:
+    if not isinstance(name, str) or not name or size < 0:
         raise ValueError(f"name = {name!r:.300}, size = {size}")
     metadata = resource.get("metadata") or {}
     mtime = metadata.get(_MTIME)
@@ -139,15 +139,31 @@ def entries_of(bucket: str, document: Mapping[str, Any], hidden: str) -> Sequenc
     Raises:
         ValueError, KeyError, TypeError, AttributeError: it is not a listing.
     """
-    entries = [entry_of(bucket, resource) for resource in document.get("items", ())]
-    prefixes = document.get("prefixes", ())
+    entries = [entry_of(bucket, resource) for resource in _list_of(document, "items")]
+    prefixes = _list_of(document, "prefixes")
     if prefixes:
-        entries += [Entry(f"{bucket}/{prefix}", directory=True) for prefix in prefixes]
+        entries += [Entry(f"{bucket}/{_directory(prefix)}", directory=True) for prefix in prefixes]
         entries.sort(key=lambda entry: entry.key.encode())
     if not hidden:
         return entries
     below = f"{bucket}/{hidden}"
     return [entry for entry in entries if not entry.key.startswith(below)]
+
+
+def _list_of(document: Mapping[str, Any], name: str) -> list[Any]:
+    """Returns a list of a page; some servers send `null` for an empty one."""
+    found = document.get(name)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise TypeError(f"{name} = {found!r:.100}")
+    return found
+
+
+def _directory(prefix: object) -> str:
+    if not isinstance(prefix, str) or not prefix.endswith("/"):
+        raise ValueError(f"the prefix {prefix!r:.200} is not that of a directory")
+    return prefix
 
 
 def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:

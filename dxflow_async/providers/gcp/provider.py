@@ -40,6 +40,7 @@ from dxflow_async.providers.common.confirm import (
 from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.deletion import delete_batches
 from dxflow_async.providers.common.key_path import has_odd_segment
+from dxflow_async.providers.common.page_tokens import grouped
 from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.common.verified_reader import body_reader
@@ -71,8 +72,8 @@ from dxflow_async.providers.gcp.objects import (
     entry_of_headers,
     is_decompressed,
     resource_of,
-    text_of,
 )
+from dxflow_async.providers.gcp.pages import bucket_names, next_token
 from dxflow_async.providers.gcp.requests import Requests, parsed
 from dxflow_async.providers.gcp.store import Store, Version, acl, condition, managed_key, object_path
 from dxflow_async.providers.http import HTTP, Call
@@ -244,8 +245,10 @@ class GCPProvider(LooksFirst):
         entries = parsed(call, entries_of, bucket, document, hidden)
         if recursive and document.get("prefixes"):
             raise contradiction(call, "the page is one of a directory, not of all that is below")
-        check_names(call, f"{bucket}/{rest}", entries)
-        return Page(entries, _next_token(call, document, cursor))
+        prefix = f"{bucket}/{rest}"
+        check_names(call, prefix, entries)
+        shown, directory = (entries, "") if recursive else grouped(entries, prefix, getattr(cursor, "directory", ""))
+        return Page(shown, next_token(call, document, cursor, entries, directory))
 
     async def stat(self, key: str) -> Entry:
         call = Call(self.name, "stat", f"/{key}")
@@ -411,9 +414,9 @@ class GCPProvider(LooksFirst):
             query["pageToken"] = cursor
         response = await self._requests.send(call, "GET", f"/storage/v1/b?{urlencode(query)}")
         document = await self._requests.document(call, response, "storage#buckets")
-        names = parsed(call, _names, document)
+        names = parsed(call, bucket_names, document)
         found = [Entry(f"{name}/", directory=True) for name in names if name.startswith(prefix)]
-        return Page(found, _next_token(call, document, cursor))
+        return Page(found, next_token(call, document, cursor, found))
 
     async def _confirmed(self, call: Call, seen: Entry, etag: str | None, headers: Mapping[str, str]) -> Entry:
         """Returns the object that the headers of a download describe; looks up a version that they leave out.
@@ -483,18 +486,3 @@ class GCPProvider(LooksFirst):
             self._buckets.clear()
         self._buckets.add(bucket)
         return bucket, name
-
-
-def _next_token(call: Call, document: Mapping[str, Any], cursor: str | None) -> str | None:
-    """Returns the token that requests the next page; None on the last one."""
-    if document.get("nextPageToken") is None:
-        return None
-    token = parsed(call, text_of, document, "nextPageToken")
-    if token == cursor:
-        raise contradiction(call, "the page names itself as the next page")
-    return token
-
-
-def _names(document: Mapping[str, Any]) -> list[str]:
-    """Returns the bucket names of a page, in order."""
-    return sorted(text_of(bucket, "name") for bucket in document.get("items", ()))

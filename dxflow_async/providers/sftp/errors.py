@@ -23,7 +23,7 @@ from dxflow_async.providers import (
     UnsupportedError,
 )
 
-__all__ = ["FULL", "error_of", "is_failure", "status_of"]
+__all__ = ["FULL", "error_of", "is_failure", "is_refusal", "status_of"]
 
 FULL = "the disk of the server is full; make room"
 _BROKEN = "the connection to the server was lost"
@@ -148,6 +148,11 @@ def status_of(error: BaseException) -> int | None:
 def is_failure(error: StorageError) -> bool:
     """Returns whether an error is a `FAILURE` without a known reason, so that looking tells more."""
     return error.code == "FX_4" and type(error) is StorageError
+
+
+def is_refusal(error: StorageError) -> bool:
+    """Returns whether an error may mean that the server does not take an optional part of a request."""
+    return is_failure(error) or isinstance(error, UnsupportedError)
 
 
 def _of_status(call: Call, status: int, reason: str) -> StorageError:

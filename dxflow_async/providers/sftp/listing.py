@@ -13,9 +13,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dxflow_async.exceptions import DxflowError
-from dxflow_async.providers import AccessDeniedError, Call, Entry, NotFoundError, StorageError, UnsafePathError
+from dxflow_async.providers import (
+    AccessDeniedError,
+    Call,
+    Entry,
+    NotFoundError,
+    StorageError,
+    UnsafePathError,
+    contradiction,
+)
 from dxflow_async.providers.sftp.connections import Channel
-from dxflow_async.providers.sftp.names import entry_of, failed_entry, is_temporary, kind_of, name_of
+from dxflow_async.providers.sftp.names import (
+    failed_entry,
+    is_described,
+    is_temporary,
+    kind_of,
+    name_of,
+    with_type,
+)
 from dxflow_async.providers.sftp.server import Server
 
 if TYPE_CHECKING:
@@ -26,7 +41,12 @@ __all__ = ["Listing", "names_in"]
 _AHEAD = 8
 """Directories that are read while others are looked at."""
 
-_LINKS_AT_A_TIME = 16
+_AT_A_TIME = 16
+"""Names that are looked up at a time."""
+
+_MAX_REPEATED = 1000
+"""Names that may be listed twice while a directory changes; more of them are a listing without an end."""
+
 _DANGLING = "a symbolic link to nothing"
 _CIRCLE = "a link to a directory above it"
 
@@ -155,16 +175,22 @@ class Listing:
         async with self._server.connections.channel(self._call) as channel:
             names = await names_in(self._call, channel, self._server.base.path(prefix))
             entries: list[Entry] = []
-            links: list[Entry] = []
+            links: list[str] = []
             for name, attributes in names:
                 if is_temporary(name):
                     continue
-                entry = entry_of(prefix + name, attributes)
-                (links if self._follows and kind_of(attributes) == stat.S_IFLNK else entries).append(entry)
-            for start in range(0, len(links), _LINKS_AT_A_TIME):
-                batch = links[start : start + _LINKS_AT_A_TIME]
-                followed = await asyncio.gather(*(self._followed(channel, each.key) for each in batch))
-                entries += [each for each in followed if each is not None]
+                key = prefix + name
+                if self._follows and kind_of(attributes) == stat.S_IFLNK:
+                    links.append(key)
+                elif is_described(attributes):
+                    entries.append(self._server.entry(key, attributes))
+                else:
+                    entries.append(failed_entry(key, "the server tells neither what it is nor its size", "EIO"))
+            for start in range(0, len(links), _AT_A_TIME):
+                found = await asyncio.gather(
+                    *(self._followed(channel, key) for key in links[start : start + _AT_A_TIME])
+                )
+                entries += [each for each in found if each is not None]
         entries.sort(key=lambda entry: entry.key.encode("utf-8", "surrogateescape"))
         return entries
 
@@ -181,23 +207,55 @@ class Listing:
             if not channel.usable:
                 raise
             return _failed(key, error)
-        entry = entry_of(key, attributes)
+        entry = self._server.entry(key, attributes)
         if entry.directory:
             self._links.add(entry.key)
         return entry
 
 
 async def names_in(call: Call, channel: Channel, path: bytes) -> list[tuple[str, asyncssh.SFTPAttrs]]:
-    """Returns the names in a directory with their attributes, links not followed. Raises NotFoundError."""
+    """Returns the names in a directory with their attributes, links not followed.
 
-    async def collect() -> list[tuple[str, asyncssh.SFTPAttrs]]:
-        return [
-            (name_of(bytes(each.filename)), each.attrs)  # type: ignore[arg-type]
-            async for each in channel.sftp.scandir(path)
-            if each.filename not in (b".", b"..")
-        ]
+    What a listing leaves out is looked up: some servers list names only.
 
-    return await channel.run(call, collect)
+    Raises:
+        NotFoundError: there is no such directory.
+        ServiceError: what is listed are no names in a directory, or the listing has no end.
+    """
+    found = await channel.run(call, _collect, call, channel, path)
+
+    async def look(name: bytes) -> None:
+        try:
+            attributes = await channel.run(call, channel.sftp.lstat, path.rstrip(b"/") + b"/" + name)
+        except NotFoundError:
+            del found[name]  # it was removed meanwhile
+        except StorageError:
+            if not channel.usable:
+                raise
+        else:
+            found[name] = attributes if kind_of(attributes) else found[name]
+
+    unclear = [name for name, attributes in found.items() if not is_described(attributes)]
+    for start in range(0, len(unclear), _AT_A_TIME):
+        await asyncio.gather(*map(look, unclear[start : start + _AT_A_TIME]))
+    return [(name_of(name), attributes) for name, attributes in found.items()]
+
+
+async def _collect(call: Call, channel: Channel, path: bytes) -> dict[bytes, asyncssh.SFTPAttrs]:
+    """Returns what the server lists, by name."""
+    found: dict[bytes, asyncssh.SFTPAttrs] = {}
+    repeated = 0
+    async for each in channel.sftp.scandir(path):
+        name = bytes(each.filename)  # type: ignore[arg-type]
+        if name in (b".", b".."):
+            continue
+        if not name or b"/" in name or b"\0" in name:
+            raise contradiction(call, f"{name_of(name)!r:.200} is listed, which is no name in a directory")
+        repeated += name in found
+        if repeated > _MAX_REPEATED + len(found):
+            raise contradiction(call, "it lists the same names again and again")
+        found[name] = with_type(each.attrs, each.longname)
+    return found
 
 
 def _failed(key: str, error: StorageError) -> Entry:

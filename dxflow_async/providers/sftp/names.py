@@ -19,9 +19,11 @@ __all__ = [
     "entry_of",
     "etag_of",
     "failed_entry",
+    "is_described",
     "is_temporary",
     "kind_of",
     "name_of",
+    "with_type",
 ]
 
 PERMISSIONS = 0o777
@@ -43,6 +45,8 @@ _KINDS = {
 }
 _TYPES = {1: stat.S_IFREG, 2: stat.S_IFDIR, 3: stat.S_IFLNK, 4: 0, 6: stat.S_IFSOCK, 7: stat.S_IFCHR}
 _TYPES |= {8: stat.S_IFBLK, 9: stat.S_IFIFO}
+_LETTERS = {"-": 1, "d": 2, "l": 3, "s": 6, "c": 7, "b": 8, "p": 9}
+_LINE = re.compile(r"[-dlscbp][-rwxsStT]{9}")
 
 
 class Base:
@@ -103,6 +107,25 @@ def kind_of(attributes: asyncssh.SFTPAttrs) -> int:
     """Returns the file type, as `stat.S_IFMT` does; 0 where the server does not tell it."""
     mode = attributes.permissions or 0
     return stat.S_IFMT(mode) or _TYPES.get(attributes.type, 0)
+
+
+def is_described(attributes: asyncssh.SFTPAttrs) -> bool:
+    """Returns whether attributes say what something is and, of a file, how large."""
+    kind = kind_of(attributes)
+    return kind != 0 and (kind != stat.S_IFREG or attributes.size is not None)
+
+
+def with_type(attributes: asyncssh.SFTPAttrs, line: bytes | str | None) -> asyncssh.SFTPAttrs:
+    """Returns attributes whose type is that of the line which a listing has for a name, if they tell none.
+
+    The line is as `ls -l` writes it: the protocol recommends its form and does not define it.
+    Source: https://datatracker.ietf.org/doc/html/draft-ietf-secsh-filexfer-02#section-7
+    """
+    if not kind_of(attributes) and line:
+        text = line if isinstance(line, str) else line.decode("latin-1")
+        if _LINE.match(text):
+            attributes.type = _LETTERS[text[0]]
+    return attributes
 
 
 def described(kind: int) -> str:

@@ -127,8 +127,13 @@ class SFTPProvider(Provider):
         try:
             file = await channel.open(call, path, _FXF_READ)
             try:
-                entry = entry_of(key, await channel.run(call, file.stat))
+                attributes = await channel.run(call, file.stat)
+                if attributes.size is None:  # some servers tell it of names only
+                    attributes = await channel.run(call, channel.sftp.stat, path)
+                entry = entry_of(key, attributes)
                 _check_regular(call, entry)
+                if attributes.size is None:
+                    raise call.error(UnsupportedError, "the server does not tell its size, so it cannot be read whole")
                 if etag is not None and entry.etag != etag:
                     raise call.error(PreconditionFailedError, "the file was changed meanwhile; try again")
                 if start >= entry.size and (start or end is not None):
@@ -242,7 +247,7 @@ class SFTPProvider(Provider):
             attributes = await self._server.request(call, lambda sftp: sftp.stat(path))
         else:
             attributes = await self._server.request(call, lambda sftp: sftp.lstat(path))
-        entry = entry_of(key, attributes)
+        entry = self._server.entry(key, attributes)
         if key.endswith("/") and not entry.directory:
             raise call.error(NotFoundError, "it is a file, not a directory; check the path")
         return entry

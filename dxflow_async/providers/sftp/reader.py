@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
-from dxflow_async.providers import Buffer, Call, Entry, Reader, SourceChangedError, StorageError, Throttle
+from dxflow_async.providers import (
+    Buffer,
+    Call,
+    Entry,
+    Reader,
+    SourceChangedError,
+    StorageError,
+    Throttle,
+    contradiction,
+)
 from dxflow_async.providers.sftp.connections import Channel, Connections
 from dxflow_async.providers.sftp.names import etag_of
 
@@ -102,7 +111,10 @@ class SFTPReader(Reader):
 
     async def _fetch(self, offset: int, size: int) -> bytes:
         assert self._channel is not None, "read after it was closed"
-        return await self._channel.run(self._call, self._file.read, size, offset)
+        data: bytes = await self._channel.run(self._call, self._file.read, size, offset)
+        if len(data) > size:
+            raise contradiction(self._call, f"{len(data)} bytes where {size} were requested")
+        return data
 
     async def _complete(self, data: bytes, start: int, size: int) -> bytes:
         """Requests the rest of what a server sent only in part."""
@@ -120,6 +132,8 @@ class SFTPReader(Reader):
         """Compares the file with what it was when it was opened; raises SourceChangedError."""
         assert self._channel is not None
         attributes = await self._channel.run(self._call, self._file.stat)
+        if attributes.size is None:
+            attributes.size = self.entry.size
         if etag_of(attributes) != self.entry.etag:
             raise self._changed()
 

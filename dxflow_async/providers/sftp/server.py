@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from dxflow_async.providers import (
     AlreadyExistsError,
     Call,
+    Entry,
     NotFoundError,
     StorageError,
     Throttle,
@@ -20,8 +21,8 @@ from dxflow_async.providers import (
     clean_up,
 )
 from dxflow_async.providers.sftp.connections import Channel, Connections
-from dxflow_async.providers.sftp.errors import FULL, is_failure
-from dxflow_async.providers.sftp.names import PERMISSIONS, Base, described, kind_of
+from dxflow_async.providers.sftp.errors import FULL, is_failure, is_refusal
+from dxflow_async.providers.sftp.names import PERMISSIONS, Base, described, entry_of, kind_of
 
 if TYPE_CHECKING:
     import asyncssh
@@ -33,6 +34,8 @@ _log = logging.getLogger("dxflow_async.providers.sftp")
 T = TypeVar("T")
 
 _USUAL_MODE = 0o644
+_COARSEST_TIME = 2
+"""Seconds between two times of a file on the coarsest file system (FAT)."""
 _RESERVE = 1 << 20
 """Bytes: with less free space than that, a failed write means a full disk."""
 
@@ -51,6 +54,7 @@ class Server:
     Attributes:
         new_mode: the permission bits of new files there; None: not known yet.
         keeps_attributes: it lets us set times and permission bits.
+        times_seen: a file was seen to have the time that it was given.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Server:
         self.throttle = throttle
         self.new_mode: int | None = None
         self.keeps_attributes = True
+        self.times_seen = False
         self._durable = durable
         self._renames = True
         self._leftovers: set[bytes] = set()
@@ -82,6 +87,13 @@ class Server:
         """Sends one request on any channel, and returns the answer."""
         async with self.connections.channel(call) as channel:
             return await channel.run(call, make, channel.sftp)
+
+    def entry(self, key: str, attributes: asyncssh.SFTPAttrs) -> Entry:
+        """Returns what attributes say, without a time of the source where the server keeps none."""
+        entry = entry_of(key, attributes)
+        if not self.keeps_attributes:
+            entry.mtime = None
+        return entry
 
     # What has a name
 
@@ -132,7 +144,8 @@ class Server:
         """
         import asyncssh
 
-        attributes = asyncssh.SFTPAttrs() if mode is None else asyncssh.SFTPAttrs(permissions=mode)
+        told = mode if self.keeps_attributes else None
+        attributes = asyncssh.SFTPAttrs() if told is None else asyncssh.SFTPAttrs(permissions=told)
         try:
             await self.request(call, lambda sftp: sftp.mkdir(path, attributes))
         except NotFoundError:
@@ -148,29 +161,25 @@ class Server:
             with suppress(StorageError):
                 found = await self.request(call, lambda sftp: sftp.stat(path))
             if found is None:
-                raise
+                if told is None or not is_refusal(error):
+                    raise
+                self.keeps_attributes = False  # the mode may be what it refuses
+                await self.make_directories(call, path)
+                return
             if kind_of(found) not in (0, stat.S_IFDIR):
                 text = "a file has the name of a directory on the way; choose another name"
                 raise call.error(AlreadyExistsError, text) from error
             return
-        if mode is not None:  # the mask of new files may have taken bits
+        if told is not None:  # the mask of new files may have taken bits
             with suppress(StorageError):
-                await self.request(call, lambda sftp: sftp.chmod(path, mode))
+                await self.request(call, lambda sftp: sftp.chmod(path, told))
 
     # Changing names
 
     async def replace(self, call: Call, source: bytes, target: bytes) -> None:
         """Renames a file or a directory; a file that has the new name is replaced at once, where the server can."""
-        if self._renames:
-            try:
-                await self.request(call, lambda sftp: sftp.posix_rename(source, target))
-            except UnsupportedError:
-                self._renames = False
-                _log.warning(
-                    "%s cannot rename over an existing file: replaced files are missing for a moment", self.name
-                )
-            else:
-                return
+        if self._renames and await self._replace_at_once(call, source, target):
+            return
         aside: bytes | None = None
         try:
             await self.request(call, lambda sftp: sftp.rename(source, target))
@@ -189,6 +198,23 @@ class Server:
             await clean_up(self.request(call, lambda sftp: sftp.rename(old, target)))
             raise
         await self.remove(call, old)
+
+    async def _replace_at_once(self, call: Call, source: bytes, target: bytes) -> bool:
+        """Renames with `posix-rename`; returns whether the server does that."""
+        try:
+            await self.request(call, lambda sftp: sftp.posix_rename(source, target))
+        except UnsupportedError:
+            self._renames = False
+            _log.warning("%s cannot rename over an existing file: replaced files are missing for a moment", self.name)
+            return False
+        except StorageError as error:
+            # A server may announce it, and refuse it where something has the new name.
+            if not is_failure(error) or await self.lstat(call, source) is None:
+                raise
+            if await self.replaceable(call, target) is None and await self.lstat(call, target) is None:
+                raise
+            return False
+        return True
 
     def temporary_name(self) -> str:
         """Returns a new name for a file that is being written."""
@@ -242,6 +268,17 @@ class Server:
                 raise
             self.keeps_attributes = False
             _log.warning("%s keeps neither the time nor the mode of files: %s", self.name, error)
+
+    async def check_time(self, call: Call, channel: Channel, path: bytes, modified: int | None) -> None:
+        """Looks once whether a closed file has the time that it was given: some servers accept it and ignore it."""
+        if modified is None or self.times_seen or not self.keeps_attributes:
+            return
+        found = await self.lstat(call, path, channel)
+        if found is None or found.mtime is None or abs(found.mtime - modified) > _COARSEST_TIME:
+            self.keeps_attributes = False
+            _log.warning("%s accepts the time of a file and does not keep it", self.name)
+        else:
+            self.times_seen = True
 
     async def sync(self, call: Call, channel: Channel, file: asyncssh.SFTPClientFile) -> None:
         """Has an open file brought to disk, where the server can."""

@@ -25,7 +25,7 @@ from dxflow_async.providers import (
     crc32c,
 )
 from dxflow_async.providers.sftp.connections import Channel
-from dxflow_async.providers.sftp.errors import FULL, is_failure
+from dxflow_async.providers.sftp.errors import FULL, is_failure, is_refusal
 from dxflow_async.providers.sftp.names import PERMISSIONS, PRIVATE, entry_of, is_temporary
 from dxflow_async.providers.sftp.server import Server
 
@@ -85,7 +85,8 @@ class TemporaryFile:
 
         server = self._server
         learns = server.new_mode is None and server.keeps_attributes
-        attributes = asyncssh.SFTPAttrs() if learns else asyncssh.SFTPAttrs(permissions=PRIVATE)
+        plain = asyncssh.SFTPAttrs()
+        attributes = asyncssh.SFTPAttrs(permissions=PRIVATE) if server.keeps_attributes and not learns else plain
         flags = asyncssh.FXF_READ | asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
         self._exists = True
         looking = asyncio.ensure_future(server.replaceable(self.call, self._target, channel))
@@ -95,9 +96,12 @@ class TemporaryFile:
                 opened = await self.open(channel, flags, attributes)
             except StorageError as error:
                 self._replaced = await looking  # its refusal is the clearer one
-                if not isinstance(error, NotFoundError):
+                if isinstance(error, NotFoundError):
+                    await server.make_directories(self.call, self._directory.rstrip(b"/") or b"/")
+                elif attributes is plain or not is_refusal(error):
                     raise
-                await server.make_directories(self.call, self._directory.rstrip(b"/") or b"/")
+                else:
+                    attributes = plain  # the mode may be what it refuses
                 opened = await self.open(channel, flags, attributes)
             else:
                 self._replaced = await looking
@@ -195,6 +199,7 @@ class TemporaryFile:
         await server.sync(self.call, channel, file)
         await server.describe(self.call, channel, file, mode, modified)
         await channel.run(self.call, file.close)
+        await server.check_time(self.call, channel, self.path, modified)
 
     def _whole_seconds(self, modified: float) -> int:
         """Returns a time as it is kept: cut to a second, and a second earlier where that second was not over.

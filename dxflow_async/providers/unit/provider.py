@@ -47,7 +47,7 @@ from dxflow_async.providers.contract import (
     Upload,
 )
 from dxflow_async.providers.http import HTTP, Call, Response
-from dxflow_async.providers.unit.body_limit import BodyLimit, is_proxy_limit
+from dxflow_async.providers.unit.body_limit import MIN_BODY_SIZE, BodyLimit, is_proxy_limit
 from dxflow_async.providers.unit.copying import PlainCopies
 from dxflow_async.providers.unit.creation import Creation
 from dxflow_async.providers.unit.headers import download_headers, downloaded, stored_headers
@@ -242,7 +242,7 @@ class UnitProvider(Provider):
             crc = await self._measure(body)
         metadata = self._tus.metadata(call, key, options, crc)
         stored = None
-        if "creation-with-upload" in self._announced.tus and self._limit.whole and self._limit.allows(body.size):
+        if self._creates_with_bytes(body.size):
             stored = await self._store(call, metadata, body, crc)
         answer, crc = stored or await self._write_plainly(call, key, metadata, body)
         await self._tus.confirm(call, key, body.size, certain=answer.certain)
@@ -381,6 +381,16 @@ class UnitProvider(Provider):
     def _buffers_bodies(self) -> None:
         """Notes that bodies are sent in pieces from now on, each of which is in memory meanwhile."""
         self.features = replace(self.features, buffered_size=self._limit.piece_size)
+
+    def _creates_with_bytes(self, size: int) -> bool:
+        """Returns whether the request that creates an upload may hold a file of that size.
+
+        A client that is cancelled in the middle of that request does not know the address of the upload. A server of
+        this library removes it; others keep what arrived, so only small bodies, which leave at once, are sent so.
+        """
+        if "creation-with-upload" not in self._announced.tus or not self._limit.whole:
+            return False
+        return self._limit.allows(size) and (size <= MIN_BODY_SIZE or bool(self._announced.ours))
 
     def _creates_with_a_look(self) -> None:
         self.features = replace(self.features, atomic_create=False)

@@ -31,7 +31,7 @@ class Addresses:
 
     Args:
         hosts: names that it answers for besides those of a loopback address; None for any name.
-        proxies: networks whose `X-Forwarded-For` is believed.
+        proxies: networks whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.
     """
 
     def __init__(self, hosts: Iterable[str] | None, proxies: Iterable[Network] = ()) -> None:
@@ -61,6 +61,22 @@ class Addresses:
             if not self._trusts(peer):
                 break
         return peer
+
+    def is_https(self, request: web.BaseRequest) -> bool:
+        """Returns whether a request came by https, to this server or to a trusted proxy in front of it."""
+        if request.secure:
+            return True
+        return self._forwarded(request, "X-Forwarded-Proto").lower() == "https"
+
+    def own_hosts(self, request: web.BaseRequest) -> set[str]:
+        """Returns the hosts, with their ports, by which a request may have reached this server, in lower case."""
+        hosts = {request.headers.get("Host", ""), self._forwarded(request, "X-Forwarded-Host")}
+        return {host.lower() for host in hosts if host}
+
+    def _forwarded(self, request: web.BaseRequest, name: str) -> str:
+        """Returns the last value of a header that a trusted proxy has set; an empty text without one."""
+        lines = request.headers.getall(name, []) if self._trusts(request.remote or "") else []
+        return lines[-1].rpartition(",")[2].strip() if lines else ""
 
     def _trusts(self, peer: str) -> bool:
         address = _address(peer) if self._proxies else None

@@ -40,6 +40,7 @@ __all__ = [
     "error_response",
     "failure_of",
     "handle_errors",
+    "has_begun",
     "mark_answer",
     "peer_of",
     "refusal",
@@ -97,7 +98,13 @@ class Activity:
         self._count = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self.ending = False
+        self.ends = asyncio.Event()
+        """Set when the server stops: answers without an end of their own end then."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether the server stops."""
+        return self.ends.is_set()
 
     def __enter__(self) -> None:
         self._count += 1
@@ -110,7 +117,7 @@ class Activity:
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - what is left is told, not raised
         """Waits for requests in progress, and returns whether they ended in time. No connection is kept alive."""
-        self.ending = True
+        self.ends.set()
         try:
             await asyncio.wait_for(self._idle.wait(), timeout)
         except TimeoutError:
@@ -151,6 +158,11 @@ async def mark_answer(request: web.Request, response: web.StreamResponse) -> Non
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if request.app[ACTIVITY].ending:
         response.force_close()
+
+
+def has_begun(request: web.Request) -> bool:
+    """Returns whether an answer to a request has begun, so that no other one can be sent."""
+    return _STARTED in request
 
 
 def refusal(

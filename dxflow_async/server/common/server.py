@@ -38,7 +38,7 @@ class Listening:
         insecure_http: allow addresses that other machines reach without TLS. Secrets and bytes pass in clear text.
         allow_hosts: names to answer for. On a loopback address, requests for other names than these and the address's
             own are refused; on any other address, they are refused only if such names are given.
-        trusted_proxies: addresses and networks whose `X-Forwarded-For` is believed.
+        trusted_proxies: addresses and networks whose `X-Forwarded-For`, `-Proto` and `-Host` are believed.
 
     Raises:
         ConfigurationError: a value is invalid; the message names it.

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hmac
-import math
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -14,16 +13,14 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from dxflow_async.exceptions import AuthenticationError, ConfigurationError
-from dxflow_async.server.common.addresses import address_group
-from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer, peer_of, refusal
+from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer, refusal
 from dxflow_async.server.hub import account_routes, unit_routes
 from dxflow_async.server.hub.account_routes import PROVIDERS
-from dxflow_async.server.hub.accounts import Accounts, Credentials, TooManyTriesError
+from dxflow_async.server.hub.accounts import Accounts
 from dxflow_async.server.hub.database import Store
 from dxflow_async.server.hub.openapi import description
 from dxflow_async.server.hub.provider_settings import ProviderSettings
-from dxflow_async.server.hub.requests import ACCOUNTS, json_object
+from dxflow_async.server.hub.requests import ACCOUNTS, issue_sign_in, json_object
 from dxflow_async.server.hub.sign_ins import SignInLimits
 from dxflow_async.server.hub.unit_routes import SERVED, UNITS, ServedUnits
 from dxflow_async.server.hub.units import Units
@@ -48,6 +45,7 @@ def create_app(
     sign_up: bool = True,
     limits: SignInLimits = _LIMITS,
     key: str | None = None,
+    page: Callable[[web.Application], None] | None = None,
 ) -> web.Application:
     """Creates the hub as an aiohttp application. Its database in `home` is opened when the application starts.
 
@@ -57,6 +55,7 @@ def create_app(
         sign_up: the first sign-in with an e-mail creates its account.
         limits: how long the secrets of a sign-in are valid.
         key: the value that every request must have in the header `KEY_HEADER`; None for no such key.
+        page: adds the routes of the hub's page. It is a client of the hub, so whoever starts the hub gives it.
 
     Raises:
         ConfigurationError: raised at the start if the database or its key cannot be used.
@@ -84,6 +83,8 @@ def create_app(
     app.router.add_get("/openapi.json", show_description)
     account_routes.add_routes(app.router)
     unit_routes.add_routes(app.router)
+    if page is not None:
+        page(app)
     return app
 
 
@@ -103,18 +104,7 @@ def _keyed(key: str) -> Middleware:
 
 async def sign_in(request: web.Request) -> web.Response:
     """`POST /auth/login/`: exchanges e-mail, password and namespace for a user's and a namespace's secret."""
-    tree = await json_object(request)
-    try:
-        credentials = Credentials.from_dict(tree)
-    except ConfigurationError as error:
-        raise refusal(web.HTTPBadRequest, "invalid_field", str(error)) from error
-    try:
-        issued = await request.app[ACCOUNTS].sign_in(credentials, address_group(peer_of(request)))
-    except TooManyTriesError as error:
-        wait = {"Retry-After": str(max(1, math.ceil(error.retry_after)))}
-        raise refusal(web.HTTPTooManyRequests, "too_many_tries", str(error), wait) from error
-    except AuthenticationError as error:
-        raise refusal(web.HTTPUnauthorized, "wrong_credentials", str(error)) from error
+    issued = await issue_sign_in(request, await json_object(request))
     answer = {
         "user": {"pointer": issued.user_pointer, "secret": issued.user_secret},
         "namespace": {"pointer": issued.namespace_pointer, "secret": issued.namespace_secret},

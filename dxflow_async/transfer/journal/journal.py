@@ -24,8 +24,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from anyio import CancelScope, move_on_after
+from anyio import move_on_after
 
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import TransferResult
@@ -138,6 +139,10 @@ class Journal:
         if self.spec.source is None:
             self._note(PLANNED, self._id_of(item))
 
+    def listed(self) -> None:
+        """Notes that an item is planned that a worker of an executor has listed."""
+        self._items += 1
+
     def plan_ended(self) -> None:
         """Notes that all items are planned."""
         if self.spec.source is None:
@@ -219,7 +224,7 @@ class Journal:
             return None
 
     async def close(self, *, succeeded: bool, pauses: bool = False) -> None:
-        """Ends the journal with its call.
+        """Ends the journal with its call, also if the task is cancelled meanwhile.
 
         Args:
             succeeded: everything worked, so nothing is kept. Otherwise the file keeps what a resumed call needs.
@@ -228,19 +233,21 @@ class Journal:
         self._closed = True  # what is still noted is written here, and not by a task that outlives the call
         if self._timer is not None:
             self._timer.cancel()
-        with CancelScope(shield=True):
-            if self._task is not None:
-                await asyncio.wait([self._task])
-            left = bool(self._open or self._unsure)
-            if not (succeeded or left or self._earlier or self._has_begun or self._items > 1):
-                succeeded = True  # nothing of the single item was sent, so there is nothing to resume
-            if left or self._earlier or (not succeeded and (self._file is not None or self._items > 1)):
-                await self._flush()
-            if self._file is not None:
-                try:
-                    await self._close(self._file, succeeded=succeeded, left=left, pauses=pauses)
-                except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
-                    self._report(error)
+        await clean_up(self._end(succeeded=succeeded, pauses=pauses), 2 * _DISCARD_SECONDS, after_cancellation=True)
+
+    async def _end(self, *, succeeded: bool, pauses: bool) -> None:
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        left = bool(self._open or self._unsure)
+        if not (succeeded or left or self._earlier or self._has_begun or self._items > 1):
+            succeeded = True  # nothing of the single item was sent, so there is nothing to resume
+        if left or self._earlier or (not succeeded and (self._file is not None or self._items > 1)):
+            await self._flush()
+        if self._file is not None:
+            try:
+                await self._close(self._file, succeeded=succeeded, left=left, pauses=pauses)
+            except Exception as error:  # noqa: BLE001 - no error of the journal's reaches the transfer
+                self._report(error)
 
     # What an earlier process did
 

@@ -30,6 +30,7 @@ from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.compare import Comparison, Seen
 from dxflow_async.transfer.sync.merge_join import DESTINATION, SOURCE, MergeJoin, Pair
 from dxflow_async.transfer.sync.same_bytes import SameBytes
+from dxflow_async.transfer.sync.stable import StableEntries
 
 __all__ = ["Difference", "Differences"]
 
@@ -74,6 +75,7 @@ class Differences:
         joined: pairs the listings, and keeps what only the destination has.
         selection: entries of the source that it leaves out are not compared.
         replaces: obstacles at the destination may be removed.
+        stable: entries of the source that it does not admit are not compared; None: all are.
 
     Attributes:
         unchanged: how many items are the same on both sides.
@@ -91,6 +93,7 @@ class Differences:
         selection: Selection,
         *,
         replaces: bool,
+        stable: StableEntries | None = None,
     ) -> None:
         self.unchanged = 0
         self.by_age = 0
@@ -101,6 +104,7 @@ class Differences:
         self._joined = joined
         self._selection = selection
         self._replaces = replaces
+        self._stable = stable
         self._found: asyncio.Queue[Sequence[Difference] | None] = asyncio.Queue(_FOUND_AHEAD)
         self._unclear: asyncio.Queue[Sequence[Pair] | None] = asyncio.Queue(_GROUPS_AHEAD)
         self._pages: tuple[asyncio.Queue[Sequence[Entry] | None], ...] = (
@@ -183,6 +187,8 @@ class Differences:
         if self._selection.has_conditions:
             admits = self._selection.admits_entry
             pairs = [pair for pair in pairs if pair.source is None or admits(pair.source)]
+        if (stable := self._stable) is not None:
+            pairs = [pair for pair in pairs if pair.source is None or stable.admits(pair.source)]
         found: list[Difference] = []
         unclear: list[Pair] = []
         by_age = 0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+from dxflow_async.config.quantities import to_seconds
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import Selection, SelectionOptions
 from dxflow_async.transfer.sync.compare import Compare, Comparison
@@ -31,6 +32,9 @@ class SyncOptions(SelectionOptions, total=False):
         include: glob patterns; when there are any, only matching names are synced.
         exclude: glob patterns of names that are neither copied nor deleted. `*.csv` matches in every directory,
             `raw/*.csv` from the top, `**` any number of directories; a matching directory includes everything in it.
+        stable: for how long a file of the source must not have changed, in seconds or as text such as `"30s"`. The
+            source is listed, and again after that time. Only what both listings show alike is copied; the rest is left
+            to the next sync. By default nothing is waited for.
         storage_type: the area of remotes, `"private"` (the default) or `"public"`.
         on_progress: called with a `Progress` at most ten times a second.
     """
@@ -39,6 +43,7 @@ class SyncOptions(SelectionOptions, total=False):
     compare: Compare
     include: str | Iterable[str]
     exclude: str | Iterable[str]
+    stable: float | str
     storage_type: str
     on_progress: OnProgress | None
 
@@ -52,6 +57,7 @@ class Rules:
         include, exclude: the names that the sync touches. Other names are neither copied nor deleted.
         delete: delete what only the destination has.
         files, newer, older, larger, smaller: as in `Selection`.
+        stable: seconds for which a file of the source must not have changed.
 
     Raises:
         ConfigurationError: the comparison or a pattern is invalid.
@@ -66,6 +72,7 @@ class Rules:
     older: float | None = None
     larger: int | None = None
     smaller: int | None = None
+    stable: float = 0.0
 
     @classmethod
     def of(
@@ -75,9 +82,10 @@ class Rules:
         exclude: str | Iterable[str],
         *,
         delete: bool = False,
+        stable: float | str = 0.0,
         **conditions: Any,
     ) -> Self:
-        """Makes rules from the arguments of a call: those of `Selection.of`, the comparison, and `delete`."""
+        """Makes rules from the arguments of a call: those of `Selection.of`, the comparison, `delete` and `stable`."""
         chosen = Selection.of(include, exclude, **conditions)
         return cls(
             compare,
@@ -89,6 +97,7 @@ class Rules:
             chosen.older,
             chosen.larger,
             chosen.smaller,
+            to_seconds("stable", stable),
         )
 
     def __post_init__(self) -> None:
@@ -98,7 +107,8 @@ class Rules:
     def to_json(self) -> dict[str, Any]:
         """Returns the rules in plain JSON types; `Rules(**rules.to_json())` are the same."""
         given = {"include": [*self.include], "exclude": [*self.exclude], **self.selection().to_json()}
-        return {"compare": self.compare, "delete": self.delete, **given}
+        waits = {"stable": self.stable} if self.stable else {}
+        return {"compare": self.compare, "delete": self.delete, **waits, **given}
 
     @property
     def comparison(self) -> Comparison:

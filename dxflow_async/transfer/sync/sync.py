@@ -7,7 +7,9 @@ no deletion, but its name is protected at the destination.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -23,12 +25,14 @@ from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.planning.destination import Destination, below, contains
 from dxflow_async.transfer.planning.directories import DirectoryModes, make_directory
 from dxflow_async.transfer.planning.listed_names import missing_results
+from dxflow_async.transfer.planning.listing import pages
 from dxflow_async.transfer.planning.relocate import look_up
 from dxflow_async.transfer.resources import Resources, TransferCall, raise_failures
 from dxflow_async.transfer.sync.deleting import Deleting
 from dxflow_async.transfer.sync.differences import Difference, Differences
 from dxflow_async.transfer.sync.merge_join import MergeJoin
 from dxflow_async.transfer.sync.rules import Rules
+from dxflow_async.transfer.sync.stable import StableEntries
 
 __all__ = ["Sync"]
 
@@ -61,6 +65,7 @@ class Sync:
         self._options = options
         self._rules = rules
         self._selection = rules.selection()
+        self._stable: StableEntries | None = None
         self._modes = DirectoryModes(source, self._target, resources.limits, resources.policy)
 
     async def plan(self) -> SyncPlan:
@@ -72,6 +77,7 @@ class Sync:
             StorageError: a listing failed.
         """
         await self._check()
+        await self._settle()
         return await self._with_join(self._plan)
 
     async def run(self, call: TransferCall) -> TransferReport:
@@ -83,6 +89,7 @@ class Sync:
             NotFoundError, UnsafePathError, StorageError: as for `plan`.
         """
         await self._check()
+        await self._settle()
         await self._modes.make_above("")
         await make_directory(self._resources.context(None), self._target)
         return await self._with_join(lambda joined: self._run(joined, call))
@@ -98,6 +105,17 @@ class Sync:
                 operation="sync",
                 path=source.shown,
             )
+
+    async def _settle(self) -> None:
+        """Lists the source a first time, and waits, where only stable files are wanted."""
+        if not self._rules.stable:
+            return
+        source, resources = self._source, self._resources
+        self._stable = StableEntries()
+        listed = pages(source.provider, source.key, recursive=True, limits=resources.limits, policy=resources.policy)
+        async with aclosing(listed):
+            await self._stable.add_all(listed)
+        await asyncio.sleep(self._rules.stable)
 
     async def _with_join(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:
         source, target, selection = self._source, self._target, self._selection
@@ -171,7 +189,14 @@ class Sync:
     def _differences(self, joined: MergeJoin) -> Differences:
         source, target, rules = self._source, self._target, self._rules
         return Differences(
-            self._resources, source, target, rules.comparison, joined, self._selection, replaces=rules.delete
+            self._resources,
+            source,
+            target,
+            rules.comparison,
+            joined,
+            self._selection,
+            replaces=rules.delete,
+            stable=self._stable,
         )
 
     def _deleting(self, joined: MergeJoin, differences: Differences) -> Deleting:

@@ -22,7 +22,10 @@ async def connected_engine(
     folder: Path, switches: Switches | None = None, **settings: Any
 ) -> AsyncIterator[tuple[EngineServer, EngineProvider]]:
     """Serves an engine and connects a provider to it."""
-    async with EngineServer(folder / "volume", switches).serve() as server, session_resources("LAB") as resources:
+    async with (
+        EngineServer(folder / "volume", switches).serve() as server,
+        session_resources("LAB", ca_bundle=server.authority) as resources,
+    ):
         key = server.write_key(folder / "key.pem")
         given = EngineSettings(address=server.url, key=key, **settings)
         provider = EngineProvider(given, resources.http, resources.threads, name="LAB")

@@ -165,7 +165,7 @@ async def test_files_of_another_owner(tmp_path: Path) -> None:
 
 async def test_names_in_another_unicode_form(tmp_path: Path) -> None:
     """An engine that lists names decomposed gets an error, and keeps a whole version of the file."""
-    async with connected_engine(tmp_path, Switches(names="decomposed")) as (server, provider):
+    async with connected_engine(tmp_path, Switches(unicode_form="decomposed")) as (server, provider):
         for data in (OLD, NEW):
             with pytest.raises(DxflowError):
                 await provider.write("f\u00fc", body(data), OPTIONS)

@@ -1,0 +1,107 @@
+/** The jobs of the server, kept up to date by server-sent events. */
+
+import { address, call, currentSession } from "./api.js";
+import { keepRate } from "./speed.js";
+
+export class Jobs extends EventTarget {
+  /** @param {{signedOut: () => void, reachable: (yes: boolean) => void}} watcher */
+  constructor(watcher) {
+    super();
+    this.watcher = watcher;
+    this.jobs = new Map();
+    this.rates = new Map();
+    this.source = null;
+    this.timer = null;
+  }
+
+  /** Fetches the jobs and follows their changes. */
+  async follow() {
+    const { jobs } = await call("GET", "page/jobs");
+    this.jobs = new Map(jobs.map((job) => [job.id, job]));
+    this._changed();
+    this._listen();
+  }
+
+  /** Ends following. */
+  stop() {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+    this.jobs.clear();
+  }
+
+  /** Starts a job and returns it. */
+  async start(job) {
+    const answer = await call("POST", "page/jobs", { body: job });
+    this.take(answer.job);
+    return answer.job;
+  }
+
+  /** `pause`, `resume`, `cancel` or `retry`. */
+  async command(job, verb) {
+    const answer = await call("POST", `page/jobs/${encodeURIComponent(job.id)}/${verb}`);
+    if (answer?.job) this.take(answer.job);
+  }
+
+  /** Takes an ended job off the list. */
+  async dismiss(job) {
+    await call("DELETE", `page/jobs/${encodeURIComponent(job.id)}`);
+    this._remove(job.id);
+  }
+
+  /** The address of the report page of a job. */
+  reportOf(job) {
+    return address(`page/jobs/${encodeURIComponent(job.id)}/report`);
+  }
+
+  take(job) {
+    const before = this.jobs.get(job.id);
+    this.jobs.set(job.id, job);
+    const rates = this.rates.get(job.id) ?? [];
+    this.rates.set(job.id, rates);
+    const now = performance.now();
+    if (job.state === "running" && !(now - rates.at < 700)) {
+      keepRate(rates, job.rate);
+      rates.at = now;
+    }
+    this._changed();
+    if (ended(job) && !(before && ended(before))) this.dispatchEvent(new CustomEvent("ended", { detail: job }));
+  }
+
+  _remove(id) {
+    this.jobs.delete(id);
+    this.rates.delete(id);
+    this._changed();
+  }
+
+  _listen() {
+    const source = new EventSource(address("page/events"));
+    this.source = source;
+    source.addEventListener("open", () => this.watcher.reachable(true));
+    source.addEventListener("job", (event) => this.take(JSON.parse(event.data)));
+    source.addEventListener("removed", (event) => this._remove(JSON.parse(event.data).id));
+    source.addEventListener("error", () => {
+      this.watcher.reachable(false);
+      // A browser connects again after a broken connection, and gives up after an answer that refuses.
+      if (source.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this._again(), 3000);
+    });
+  }
+
+  async _again() {
+    try {
+      if (await currentSession()) await this.follow();
+      else this.watcher.signedOut();
+    } catch {
+      this.timer = setTimeout(() => this._again(), 5000);
+    }
+  }
+
+  _changed() {
+    this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.dispatchEvent(new Event("change")); });
+  }
+}
+
+/** Whether nothing more happens to a job by itself. */
+export function ended(job) {
+  return job.state === "done" || job.state === "failed" || job.state === "cancelled";
+}
