@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.transfer.plan import PartPolicy
 
 if TYPE_CHECKING:
     from dxflow_async.concurrency.threads import Threads
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from dxflow_async.transfer.journal.journal import Journal
     from dxflow_async.transfer.limits import Limits
     from dxflow_async.transfer.overwrite import Overwrite
+    from dxflow_async.transfer.plan import PartPolicy
     from dxflow_async.transfer.progress import Meter
     from dxflow_async.transfer.retry import RetryPolicy
     from dxflow_async.transfer.selection import Selection
@@ -141,6 +141,8 @@ class TransferContext:
         known = self._policies.get((id(source), id(destination)))
         if known is not None:
             return known[2]
+        from dxflow_async.transfer.plan import PartPolicy
+
         policy = PartPolicy(source, destination, self.part_size)
         if len(self._policies) >= _MAX_POLICIES:
             self._policies.clear()
