@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import difference_line, write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.manifests import (
     ALGORITHMS,
@@ -156,7 +156,7 @@ class ManifestCheck:
         if self.json:
             print_json("difference", {"kind": kind, "path": path, "size": size, "reason": reason})
         elif not self.quiet:
-            write_line(f"{kind:<10} {size:>12} {printable(path)} ({reason})")
+            write_line(difference_line(kind, size, path, reason))
 
     def _sums(self, failures: Failures) -> None:
         unreadable = failures.count

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from dxflow_async.cli.locations import location_of
 from dxflow_async.cli.status import Failures
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.glob_patterns import has_magic
@@ -121,25 +122,3 @@ def is_local(location: str) -> bool:
         return parse_location(location).provider == "LOCAL"
     except ConfigurationError:
         return False
-
-
-def location_of(location: str, path: str, other: str) -> str:
-    """Returns another path of the same storage as a location.
-
-    Args:
-        location: a location.
-        path: its path.
-        other: the other path.
-
-    Example:
-        >>> location_of("aws:/bucket/a", "/bucket/a", "/bucket/b/c"), location_of("s3://bucket/a", "/bucket/a", "/x/y")
-        ('aws:/bucket/b/c', 's3://x/y')
-    """
-    base = path.rstrip("/")
-    if other.startswith(f"{base}/"):
-        return location.rstrip("/") + other[len(base) :]
-    for ours in (path, path.removeprefix("/")):
-        if location.endswith(ours) and ours:
-            start = location[: len(location) - len(ours)]
-            return start + (other if ours.startswith("/") else other.removeprefix("/"))
-    return other

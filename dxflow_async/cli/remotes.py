@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.fitting import terminal_columns
+from dxflow_async.blocking.tables import fitted, write_line
 from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_secret, run_loop
 from dxflow_async.cli.status import NOT_FOUND, Failures, complain
@@ -240,7 +241,8 @@ def _line(row: Mapping[str, Any]) -> str:
     if "error" in row:
         values = f"cannot be used: {printable(row['error'])}"
     origin = row["from"] or "not configured"
-    return f"{row['name']:12} {row['type']:6} {values}{' ' if values else ''}({printable(origin)})"
+    before, after = f"{row['name']:12} {row['type']:6} ", f"{' ' if values else ''}({printable(origin)})"
+    return f"{before}{fitted(values, terminal_columns(), len(before) + len(after), least=8) if values else ''}{after}"
 
 
 def _print_remote(row: Mapping[str, Any], *, json: bool) -> None:

@@ -16,7 +16,7 @@ from dxflow_async.hub_page.directories import as_directory
 from dxflow_async.hub_page.locations import Scope, check_name, decode_location
 from dxflow_async.server.common.middleware import refusal
 from dxflow_async.session import AsyncSession
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 
 __all__ = ["JobPlan", "Verb"]

@@ -20,7 +20,7 @@ from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.resolver import Written
 from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.sync.sync import Rules, SyncOptions
+from dxflow_async.transfer.sync.rules import Rules, SyncOptions
 
 __all__ = ["AsyncStoragePath"]
 

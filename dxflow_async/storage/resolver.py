@@ -7,8 +7,8 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.location_path import LocationPath
 from dxflow_async.models import Unit
@@ -24,15 +24,18 @@ from dxflow_async.paths import (
     unknown_scheme,
 )
 from dxflow_async.providers import registry
-from dxflow_async.providers.contract import Provider
 from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.connections import Connections
 from dxflow_async.storage.remotes import Remote, Remotes, URLRemote
 from dxflow_async.storage.units import UnitVolumes
 from dxflow_async.storage.url_areas import URLAreas
-from dxflow_async.transfer.journal.records import AreaId, JobSpec
 from dxflow_async.transfer.planning.destination import LocalPlaces
-from dxflow_async.transfer.resources import Resources
+
+if TYPE_CHECKING:
+    from dxflow_async.account_connection import AccountConnection
+    from dxflow_async.providers.contract import Provider
+    from dxflow_async.transfer.journal.records import AreaId, JobSpec
+    from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Areas", "LocalText", "LocationResolver", "ResolvedLocation", "Written"]
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import Features, ObjectOptions, Part, Provider
-from dxflow_async.transfer.executor.shard import MovedPart, Overwrite, PartRange
-from dxflow_async.transfer.journal.journal import Journal
-from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.plan import PartPolicy
-from dxflow_async.transfer.progress import Meter
-from dxflow_async.transfer.retry import RetryPolicy
-from dxflow_async.transfer.selection import Selection
+
+if TYPE_CHECKING:
+    from dxflow_async.concurrency.threads import Threads
+    from dxflow_async.providers.contract import Features, ObjectOptions, Part, Provider
+    from dxflow_async.transfer.executor.shard import MovedPart, PartRange
+    from dxflow_async.transfer.journal.journal import Journal
+    from dxflow_async.transfer.limits import Limits
+    from dxflow_async.transfer.overwrite import Overwrite
+    from dxflow_async.transfer.plan import PartPolicy
+    from dxflow_async.transfer.progress import Meter
+    from dxflow_async.transfer.retry import RetryPolicy
+    from dxflow_async.transfer.selection import Selection
 
 __all__ = ["LINK_SUFFIX", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
 
@@ -138,6 +141,8 @@ class TransferContext:
         known = self._policies.get((id(source), id(destination)))
         if known is not None:
             return known[2]
+        from dxflow_async.transfer.plan import PartPolicy
+
         policy = PartPolicy(source, destination, self.part_size)
         if len(self._policies) >= _MAX_POLICIES:
             self._policies.clear()

@@ -125,4 +125,5 @@ async def show_health(_request: web.Request) -> web.Response:
 async def show_description(request: web.Request) -> web.Response:
     """`GET /openapi.json`: describes the routes."""
     known = description()
-    return web.json_response({**known, "paths": {**known["paths"], **request.app.get(MORE_PATHS, {})}})
+    more: dict[str, Any] = request.app.get(MORE_PATHS, {})
+    return web.json_response({**known, "paths": {**known["paths"], **more}})

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple, Self
 
 from dxflow_async.exceptions import DxflowError, StorageError
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider
 from dxflow_async.transfer.journal.records import AreaId
+from dxflow_async.transfer.overwrite import Overwrite
 
 __all__ = [
     "Budget",
@@ -24,7 +24,6 @@ __all__ = [
     "KeyRange",
     "ListedRange",
     "MovedPart",
-    "Overwrite",
     "PartRange",
     "Shard",
     "ShardPlace",
@@ -33,18 +32,11 @@ __all__ = [
 ]
 
 
-Overwrite = bool | Literal["skip", "if-newer", "if-different"]
-"""What happens to an object that is there already.
-
-`True`: it is replaced. `False`: the item fails with `AlreadyExistsError`. `"skip"`: the item is skipped.
-`"if-newer"`: it is replaced if the source was changed later. `"if-different"`: it is replaced if size, checksum or time
-differ.
-"""
-
-
 @cache
 def package_version() -> str:
     """Returns the version of this package; `"unknown"` in a source tree that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("dxflow-async")
     except PackageNotFoundError:

@@ -10,9 +10,10 @@ from dxflow_async.transfer.failures import failure_of, is_failure, read_failure
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
 from dxflow_async.transfer.items.links import KeptLinkItem, RestoredLinkItem
-from dxflow_async.transfer.items.overwriting import Overwrite, OverwritingItem
+from dxflow_async.transfer.items.overwriting import OverwritingItem
 from dxflow_async.transfer.items.relayed_copy import RelayedCopyItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination
 
 __all__ = ["is_marker", "item_for"]

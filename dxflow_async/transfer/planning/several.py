@@ -14,7 +14,7 @@ from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, RemoteDestination, directory
 from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.planning.globbing import matching

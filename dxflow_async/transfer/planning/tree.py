@@ -10,7 +10,7 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.transfer.context import ListingRest, Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, below
 from dxflow_async.transfer.planning.directories import DirectoryModes, is_link, is_users, make_directory
 from dxflow_async.transfer.planning.listing import pages
