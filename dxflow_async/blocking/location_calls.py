@@ -232,6 +232,7 @@ class LocationCalls(LocationFiles):
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         dry_run: bool = False,
+        stable: float | str = 0.0,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
@@ -266,6 +267,7 @@ class LocationCalls(LocationFiles):
             compare=compare,
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            stable=stable,
             storage_type=storage_type,
             **where,
         )
