@@ -139,7 +139,11 @@ class Storing:
         if found.directory:
             if await self._artifacts.find(call, new) is not None:
                 raise call.error(AlreadyExistsError, "something has that name; choose another name")
-            await self._rename(call, old, new)
+            try:
+                await self._rename(call, old, new)
+            except StorageError as error:
+                if not await self._was_renamed(call, error, old, new):
+                    raise
             if await self._artifacts.find(call, old) is not None or await self._artifacts.find(call, new) is None:
                 raise not_the_service(call, "a directory was not renamed")
             self._directories.clear()
@@ -255,7 +259,7 @@ class Storing:
             try:
                 await self._rename(call, old, new)
             except (AlreadyExistsError, UnsupportedError, StorageError) as error:
-                if not _refused(error):
+                if not (_refused(error) or await self._was_renamed(call, error, old, new)):
                     raise
                 refusal = error
             if await self._artifacts.find(call, old) is None:
@@ -273,6 +277,14 @@ class Storing:
             await self._put_back(call, aside, new, size)
             raise
         await self.discard(call, aside)
+
+    async def _was_renamed(self, call: Call, error: StorageError, old: str, new: str) -> bool:
+        """Returns whether a rename whose answer was lost was done: only the new name is there."""
+        if not error.retryable:
+            return False
+        with suppress(StorageError):
+            return await self._artifacts.find(call, old) is None and await self._artifacts.find(call, new) is not None
+        return False
 
     async def _free_aside(self, call: Call, path: str) -> str:
         """Returns the temporary name for a file that is about to be replaced; nothing has that name."""

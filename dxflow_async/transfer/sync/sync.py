@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import aclosing
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -113,8 +112,7 @@ class Sync:
         source, resources = self._source, self._resources
         self._stable = StableEntries()
         listed = pages(source.provider, source.key, recursive=True, limits=resources.limits, policy=resources.policy)
-        async with aclosing(listed):
-            await self._stable.add_all(listed)
+        await self._stable.add_all(listed)
         await asyncio.sleep(self._rules.stable)
 
     async def _with_join(self, work: Callable[[MergeJoin], Awaitable[T]]) -> T:

@@ -103,6 +103,27 @@ async def test_every_moment_has_a_whole_version(nasty: str, interrupt: Interrupt
         assert 3 < after < 60
 
 
+@pytest.mark.parametrize("kind", ["new", "replacing", "directory"])
+async def test_a_rename_whose_answer_is_lost(kind: str, tmp_path: Path) -> None:
+    """It is looked up, and counts as done if it was."""
+    async with connected_engine(tmp_path) as (server, provider):
+        (server.root / "from").mkdir() if kind == "directory" else (server.root / "from").write_bytes(NEW)
+        if kind == "replacing":
+            (server.root / "name").write_bytes(OLD)
+        lost: list[int] = []
+
+        def lose(number: int) -> bool:
+            if server.requests[number - 1].endswith("rename/") and not lost:
+                lost.append(number)
+                return True
+            return False
+
+        server.after = lose
+        await provider.rename("from", "name")
+        assert len(lost) == 1
+        assert [path.name for path in server.root.iterdir()] == ["name"]
+
+
 async def test_a_rename_that_copies_half(tmp_path: Path) -> None:
     """Where the engine copies a file to rename it and fails, the uploaded file stays beside the half one."""
     switches = Switches(rename_how="copied")
