@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -22,7 +22,11 @@ from dxflow_async import (
     TransferError,
     TransferReport,
 )
-from dxflow_async.transfer.executor.shard import Shard
+from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.transfer.context import Place
+from dxflow_async.transfer.executor.range_items import RangeItems
+from dxflow_async.transfer.executor.shard import ItemReceipt, KeyRange, Shard, ShardPlace
+from dxflow_async.transfer.executor.worker_items import Redone
 from tests.dialects.azure_quirks import AzureQuirks
 from tests.dialects.azure_server import AzureServer
 from tests.dialects.s3_exchange import Answer, Ask
@@ -43,7 +47,7 @@ SHAPES = {
     "deep": [f"run-{n // 50}/step-{n // 10 % 5}/rank-{n % 10}.npy" for n in range(160)],
     "one directory": [f"a{n}" for n in range(20)] + [f"hot/t{n:06}.nc" for n in range(120)] + ["z/1", "z/2"],
     "odd": [
-        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(25)),
+        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(50)),
         *(f"dir{n}" for n in range(20)),
         *(f"dir{n}/" for n in range(10)),
         *(f"dir{n}/dir" for n in range(10)),
@@ -126,10 +130,27 @@ async def test_each_object_is_copied_once(tmp_path: Path, shape: str) -> None:
     assert not list((tmp_path / "jobs").glob("*.sqlite3"))
 
 
+async def test_a_range_ends_with_its_last_key(tmp_path: Path) -> None:
+    """A range has the keys behind its first one, up to and including its last one, and tells what follows."""
+    async with opened(tmp_path, SHAPES["flat"]) as (_, session):
+        location = await session._resolver.resolve("aws:/bucket/source/", "private")
+        assert location.area is not None
+        source = location.area.place(location.path)
+        target = Place(source.provider, "bucket/copy/", "copy/")
+        low, last, beyond = (f"{source.key}file-0000{number}.bin" for number in (3, 7, 8))
+        span = KeyRange(ShardPlace.of(*source), ShardPlace.of(*target), low, last, 1000, MiB, ObjectOptions())
+        context = session._resources.context(None)
+        planned = RangeItems(context, source, target, span, "copy", Redone(certain=False, possible=False, began=0.0))
+        found = [item.ends[1] async for item in planned.items()]
+        listed, _ = planned.listed(defaultdict(ItemReceipt))
+    assert found == [f"copy/file-0000{number}.bin" for number in (4, 5, 6, 7)]
+    assert (listed.position, listed.last, listed.beyond, listed.ended) == (last, last, beyond, True)
+
+
 @pytest.mark.parametrize("mode", ["moved", "ignored", "empty"])
 async def test_services_that_begin_elsewhere(tmp_path: Path, mode: str) -> None:
     """A service that lists from another key than it was asked to costs another listing, and no object."""
-    names = SHAPES["odd"]
+    names = SHAPES["deep"]
     async with opened(tmp_path, names) as (server, session):
         server.mode = mode
         report = await copied(session, LosingExecutor())
