@@ -246,12 +246,11 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
             return b""
         storage, inner = await self._at(path)
         try:
-            data: bytes = await storage._read_whole(inner, start, end)
+            return bytes(await storage._read_whole(inner, start, end))
         except PreconditionFailedError:
             if (await self._info(path))["size"] > (start or 0):
                 raise
             return b""  # the file ends before the range
-        return data
 
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         storage, inner = await self._at(self._strip_protocol(path))

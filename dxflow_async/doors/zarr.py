@@ -118,7 +118,7 @@ class DxflowStore(Store):
         except PreconditionFailedError:
             if (await storage.stat(path)).size > start:
                 raise
-            data = b""  # the value ends before the range
+            data = bytearray()  # the value ends before the range
         return prototype.buffer.from_bytes(data)
 
     async def get_partial_values(

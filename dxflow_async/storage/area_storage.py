@@ -267,7 +267,7 @@ class AsyncAreaStorage(AreaFiles):
 
         return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
 
-    async def _read_whole(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+    async def _read_whole(self, path: str, start: int | None = None, end: int | None = None) -> bytearray:
         """Returns the bytes that `read` yields; raises as it does."""
         from dxflow_async.storage.reading import read_whole
 

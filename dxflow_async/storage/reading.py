@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from functools import partial
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError
+from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, ServiceError
 from dxflow_async.storage.area import Area
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
@@ -22,6 +23,61 @@ async def read_object(
     resources: Resources, find: Callable[[], Awaitable[Area]], path: str, start: int | None, end: int | None
 ) -> AsyncGenerator[Sequence[bytes], None]:
     """Yields the bytes `[start, end)` of an object; see `AsyncAreaStorage.read`."""
+    start = _checked(start, end)
+    area = await find()
+    if start == end:
+        return
+    reader, limit = await _opened(resources, area, path, start, end)
+    crc, sums = 0, _sums(area, reader)
+    try:
+        while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
+            crc = crc32c(chunk, crc) if sums or reader.crc32c is not None else 0
+            yield (bytes(chunk),)
+    finally:
+        await reader.aclose()
+    await _compare(resources, area, path, reader, crc if sums or reader.crc32c is not None else None)
+
+
+async def read_whole(
+    resources: Resources,
+    find: Callable[[], Awaitable[Area]],
+    path: str,
+    start: int | None = None,
+    end: int | None = None,
+) -> bytearray:
+    """Returns the bytes `[start, end)` of an object at once; see `AsyncAreaStorage.read`.
+
+    The bytes arrive where they stay. `read_object` copies each piece, and its stream reads each in a task of its own.
+    """
+    start = _checked(start, end)
+    area = await find()
+    if start == end:
+        return bytearray()
+    reader, limit = await _opened(resources, area, path, start, end)
+    crc, sums, filled = 0, _sums(area, reader) or reader.crc32c is not None, 0
+    try:
+        data = bytearray(reader.size)
+        view = memoryview(data)
+        while filled < len(data):
+            fill = partial(reader.readinto, view[filled:])
+            got = await (fill() if limit is None else limit.run(fill, kind="bytes"))
+            if not got:
+                raise _ended(area, path, filled, len(data))
+            if sums:
+                crc = crc32c(view[filled : filled + got], crc)
+            filled += got
+    finally:
+        await reader.aclose()
+    await _compare(resources, area, path, reader, crc if sums else None)
+    return data
+
+
+def _checked(start: int | None, end: int | None) -> int:
+    """Returns where a read begins.
+
+    Raises:
+        ConfigurationError: there is no such range.
+    """
     for name, value in (("start", start), ("end", end)):
         if value is not None and not isinstance(value, int):
             text = "it must be a number of bytes; name the arguments, as in read(path, provider=...)"
@@ -29,27 +85,38 @@ async def read_object(
     start = start or 0
     if start < 0 or (end is not None and end < start):
         raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
-    area = await find()
-    if start == end:
-        return
-    limits, policy = resources.limits, resources.policy
-    reader = ResumedReader(area.provider, area.key(path), start, end, None, None, policy, Attempts())
+    return start
+
+
+async def _opened(
+    resources: Resources, area: Area, path: str, start: int, end: int | None
+) -> tuple[ResumedReader, AdaptiveLimit | None]:
+    """Returns an open read, and the limit within which its bytes are waited for."""
+    reader = ResumedReader(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
     # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-    limit = limits.requests(area.provider)
+    limit = resources.limits.requests(area.provider)
     with translated(area.provider):
         await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
-    crc, comparable = 0, area.provider.features.checksum_told and reader.size == reader.entry.size
-    try:
-        while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
-            crc = crc32c(chunk, crc) if comparable or reader.crc32c is not None else 0
-            yield (bytes(chunk),)
-    finally:
-        await reader.aclose()
-    if comparable and reader.crc32c is None:
+    return reader, limit
+
+
+def _sums(area: Area, reader: ResumedReader) -> bool:
+    """Returns whether all bytes are read of an object whose checksum can be looked up."""
+    return area.provider.features.checksum_told and reader.size == reader.entry.size
+
+
+async def _compare(resources: Resources, area: Area, path: str, reader: ResumedReader, crc: int | None) -> None:
+    """Compares the checksum of all bytes with that of the object; None: the bytes were not summed.
+
+    Raises:
+        ChecksumMismatchError: they differ.
+    """
+    if _sums(area, reader) and reader.crc32c is None:
+        limits, policy = resources.limits, resources.policy
         reader.crc32c = await stored_checksum(
             area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
         )
-    if reader.crc32c not in (None, crc):
+    if crc is not None and reader.crc32c not in (None, crc):
         raise ChecksumMismatchError(
             f"{area.name} read of {path} failed: the bytes that arrived have another checksum than the object; "
             "do not use them, and read it again",
@@ -59,19 +126,10 @@ async def read_object(
         )
 
 
-async def read_whole(
-    resources: Resources,
-    find: Callable[[], Awaitable[Area]],
-    path: str,
-    start: int | None = None,
-    end: int | None = None,
-) -> bytes:
-    """Returns the bytes `[start, end)` of an object at once; see `AsyncAreaStorage.read`.
-
-    For small objects this takes half the time of the stream, which reads each piece in a task of its own.
-    """
-    chunks: list[bytes] = []
-    async with aclosing(read_object(resources, find, path, start, end)) as batches:
-        async for batch in batches:
-            chunks += batch
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def _ended(area: Area, path: str, filled: int, size: int) -> ServiceError:
+    return ServiceError(
+        f"{area.name} read of {path} failed: it ended after {filled} of {size} bytes; read it again",
+        provider=area.name,
+        operation="read",
+        path=path,
+    )

@@ -14,10 +14,12 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from dxflow_async.exceptions import NotFoundError, TransferError
 from dxflow_async.glob_patterns import has_magic
+from dxflow_async.location_path import LocationPath
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
@@ -102,6 +104,8 @@ class TransferService:
         """Copies or moves; see `AsyncSession.copy` and `AsyncSession.move`."""
         source = await self.resolver.resolve_sources(src, storage_type)
         destination = await self.resolver.resolve(dst, storage_type, new=True)
+        if source.more and isinstance(dst, LocationPath | PurePath):
+            destination = _as_directory(destination)
         return await self.relocate(
             source, destination, on_progress, running, move=move, rules=rules, selection=selection
         )
@@ -475,6 +479,13 @@ class TransferService:
         place = place or LocalPlaces(self.resources.threads).place(source.path)
         options = ObjectOptions(public=_is_public(destination.area))
         return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
+
+
+def _as_directory(destination: ResolvedLocation) -> ResolvedLocation:
+    """Returns the directory of a path object, which cannot be written with a slash at its end."""
+    if destination.area is None:
+        return replace(destination, into=True)
+    return replace(destination, path=f"{destination.path.rstrip('/')}/")
 
 
 def _is_public(area: Area | None) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -142,6 +142,10 @@ async def test_the_protocols(where: tuple[str, Settings]) -> None:
             await store.get_async("x", options={"if_match": '"other"'})
         with pytest.raises(NotModifiedError):
             await store.get_async("x", options={"if_modified_since": datetime.now(tz=UTC)})
+        with pytest.raises(PreconditionError):
+            await store.get_async("x", options={"if_unmodified_since": datetime(2000, 1, 1, tzinfo=UTC)})
+        until = await store.get_async("x", options={"if_unmodified_since": datetime.now(tz=UTC) + timedelta(hours=1)})
+        assert await until.buffer_async() == DATA
         for wrong in ((10, 12), (3, 3), (5, 2), {"offset": 10}):
             with pytest.raises(ConfigurationError, match="no byte"):
                 await store.get_async("x", options={"range": wrong})  # type: ignore[arg-type]

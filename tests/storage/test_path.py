@@ -105,3 +105,45 @@ def test_the_blocking_twin(tmp_path: Path) -> None:
         (top / "a.csv").unlink()
         assert not (top / "a.csv").exists()
         assert (top.is_dir(), top.is_file(), (top / "b.csv").stat().size) == (True, False, 3)
+
+
+async def test_sources_and_destinations_everywhere(tmp_path: Path) -> None:
+    """Every call with a source and a destination takes paths, alone and in lists, of remotes, units and disks."""
+    async with AsyncSession("you@example.com", "password", settings=Settings(home=tmp_path / "home")) as session:
+        places = [session.path(each) for each in (tmp_path / "disk", "aws:/bucket/top", "unit:/Demo/top", "az://c/top")]
+        for number, place in enumerate(places):
+            here, there = place / "from", places[(number + 1) % len(places)] / "to"
+            await (here / "tree/a.txt").write_text("a")
+            await (here / "tree/b.txt").write_text("b")
+            await session.copy([here / "tree/a.txt", here / "tree/b.txt"], there / "several")
+            await session.copy(here / "tree", there / "copied")
+            await session.move(there / "copied", there / "moved")
+            assert (await session.check(here / "tree", there / "moved")).ok
+            assert (await session.sync(here / "tree", there / "synced")).ok
+            assert (await session.sync(here / "tree", there / "synced", dry_run=True)).copies == 0
+            assert sorted([path.name async for path in there.glob("*")]) == ["moved", "several", "synced"]
+            started = session.start.copy(here / "tree", there / "started")
+            assert (await started).ok
+            assert await (there / "several" / "b.txt").read_text() == "b"
+            await (there / "started" / "a.txt").copy_to(here / "back.txt")
+            await (here / "back.txt").rename(there / "renamed.txt")
+            assert await (there / "renamed.txt").read_text() == "a"
+            storage, path = await session.storage_at(there)
+            await storage.delete(f"{path}/")
+
+
+def test_hashed_and_pickled(tmp_path: Path) -> None:
+    """Paths of both kinds are members of sets, are sorted, and come back from pickles as equal paths."""
+    with Session(settings=Settings(home=tmp_path / "home")) as session:
+        made = [session.path("aws:/b/x"), session.path("aws:/b/y") / ".." / "x", session.path("aws:/b/a")]
+        assert len({*made, session.path("aws:/b/") / "x", session.path("aws:/b/a/")}) == 3
+        assert min(made) == session.path("aws:/b/a")
+        for path in made:
+            copied = pickle.loads(pickle.dumps(path))
+            assert (copied, hash(copied), str(copied)) == (path, hash(path), str(path))
+            with pytest.raises(ConfigurationError, match=r"session\.path"):
+                copied.exists()
+        with pytest.raises(AttributeError):
+            made[0].name = "y"  # type: ignore[misc]
+        assert made[0] != "aws:/b/x"
+        assert made[0] != session.path("gcp:/b/x")
