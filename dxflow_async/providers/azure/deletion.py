@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError, UnsafePathError
 from dxflow_async.providers.azure.batch import MAX_BATCH
-from dxflow_async.providers.azure.confirm import deleted, look_up
+from dxflow_async.providers.azure.confirm import deleted, look_up, names_file
 from dxflow_async.providers.azure.dialects import BATCH
 from dxflow_async.providers.azure.directories import Namespace
 from dxflow_async.providers.azure.errors import error_of, is_token_refusal
@@ -150,7 +150,7 @@ class Deletions:
             headers = await look_up(self._requests, call, container, name)
         except NotFoundError:
             return False
-        return headers.get("x-ms-resource-type") == "file"
+        return await names_file(self._requests, call, container, name, headers, flat=False)
 
     async def _delete_directory(self, call: Call, container: str, name: str) -> None:
         """Deletes an empty blob that stands for a directory and whose name does not end in a slash."""
