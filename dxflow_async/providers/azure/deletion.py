@@ -81,9 +81,8 @@ class Deletions:
             await deleted(self._requests, call, container, target, response)
 
     async def _delete_level(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        unknown = any(key.endswith("/") for key in keys) and not (
-            self._namespace.has_directories or self._namespace.flat
-        )
+        # Where types are not told, each directory is looked up first: its name with a slash may delete a file.
+        unknown = any(key.endswith("/") for key in keys) and not (self._namespace.typed or self._namespace.flat)
         if unknown or len(keys) == 1 or not await self._requests.batches():
             return await delete_each(keys, self.delete_one, _MAX_DELETERS)
         by_container: dict[str, list[str]] = {}
