@@ -6,7 +6,22 @@ import argparse
 import signal
 import sys
 
-from benchmarks import copy, doors, journal, listing, memory, net, report, scale, sync, transfer, units, world
+from benchmarks import (
+    copy,
+    doors,
+    journal,
+    listing,
+    memory,
+    net,
+    report,
+    scale,
+    shapes,
+    start,
+    sync,
+    transfer,
+    units,
+    world,
+)
 from benchmarks.race import RaceError
 
 
@@ -19,6 +34,8 @@ def main() -> None:
         (copy, "copies from provider to provider, ours against rclone"),
         (sync, "syncs of many files, ours against the peers"),
         (listing, "a listing of many objects, ours against the peers"),
+        (shapes, "a long listing at a server that answers late, against one page after the other"),
+        (start, "the first request of a session, and an idle one"),
         (units, "files to a compute unit and back, ours against the peers"),
         (world, "long and capped networks and a cheap server, ours against the peers at their best"),
         (net, "the lanes of the data plane, each in the whole pipeline"),

@@ -10,9 +10,17 @@ from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from crc32c import crc32c as _crc32c
-
 __all__ = ["CRC32", "CRC32C", "CRC64NVME", "Field", "combine", "crc32c", "decode", "encode", "joined", "label"]
+
+
+def _crc32c(data: bytes | bytearray | memoryview, value: int, mode: int) -> int:
+    """Loads the extension and takes its place. It costs more to load than some commands take otherwise."""
+    global _crc32c  # noqa: PLW0603 - the function below is called for each chunk, and must not look twice
+    from crc32c import crc32c as loaded
+
+    _crc32c = loaded  # type: ignore[assignment]
+    return loaded(data, value, mode)
+
 
 _SMALL = 64 << 10
 _KEEP_INTERPRETER, _AS_IT_PAYS = 0, -1

@@ -13,13 +13,13 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.resolver import LocalText, Written
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import RunOptions
 from dxflow_async.transfer.selection import Selection, SelectionOptions, split_options
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
-from dxflow_async.transfer.sync.sync import Rules, SyncOptions
+from dxflow_async.transfer.sync.rules import Rules, SyncOptions
 
 __all__ = ["AsyncLocationCalls"]
 

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Literal, Unpack, overload
 
-from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.glob_patterns import has_magic
@@ -51,7 +50,11 @@ class AsyncLocationFiles:
             ...         print([item.name for item in await storage.list(path)])
         """
         area, path = await self._resolver.area_and_path(location, storage_type)
-        storage = AsyncUnitStorage if isinstance(area, UnitArea) else AsyncAreaStorage
+        storage: type[AsyncAreaStorage] = AsyncAreaStorage
+        if isinstance(area, UnitArea):
+            from dxflow_async.compute.storage import AsyncUnitStorage
+
+            storage = AsyncUnitStorage
         return storage(self._transfers, partial(self._resolver.area_of, location, storage_type)), path
 
     async def list(

@@ -44,6 +44,7 @@ class Item:
         metadata: the user's own metadata, from `stat` only.
         version: identifies the version, where the bucket keeps versions: from `stat` and from listings of versions.
         latest: False for older versions, in listings of versions.
+        unreadable: why its bytes cannot be read, such as `"not a regular file"`; None if they can.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Item:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     version: str | None = None
     latest: bool = True
+    unreadable: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the item as plain JSON types."""

@@ -6,6 +6,7 @@ import textwrap
 from typing import NamedTuple
 
 from dxflow_async.models import Progress
+from dxflow_async.plurals import counted
 
 __all__ = ["BarLines", "bar_lines", "duration_text", "progress_text"]
 
@@ -109,8 +110,9 @@ def duration_text(seconds: float) -> str:
 def _files(progress: Progress) -> str:
     if progress.phase == "deleting":
         return f"{progress.deleted or progress.files_done:,} deleted"
-    total = "" if progress.files_total is None else f" of {progress.files_total:,}"
-    return f"{progress.files_done:,}{total} files" if progress.files_done or total else ""
+    if progress.files_total is None:
+        return counted(progress.files_done, "file") if progress.files_done else ""
+    return f"{progress.files_done:,} of {counted(progress.files_total, 'file')}"
 
 
 def _sizes(progress: Progress) -> str:
@@ -137,5 +139,9 @@ def _rate(progress: Progress) -> str:
 
 
 def _rest(progress: Progress) -> list[str]:
-    counts = ((progress.concurrency, "at a time"), (progress.retries, "retries"), (progress.failed, "failed"))
-    return [f"{count:,} {word}" for count, word in counts if count]
+    counts = (
+        (progress.concurrency, "at a time", "at a time"),
+        (progress.retries, "retry", "retries"),
+        (progress.failed, "failed", "failed"),
+    )
+    return [counted(count, *words) for count, *words in counts if count]

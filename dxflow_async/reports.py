@@ -33,6 +33,7 @@ class TransferResult:
         error: why it failed, else None.
         deleted: nothing was transferred: a sync deleted an item that existed only at the destination.
         unverified: why the bytes that were transferred are not `verified`; None if they are, or if there were none.
+        unreadable: whether it was skipped because of what the source is, such as a pipe or a broken symbolic link.
     """
 
     source: str
@@ -46,6 +47,7 @@ class TransferResult:
     error: StorageError | None = None
     deleted: bool = False
     unverified: str | None = None
+    unreadable: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the result as plain JSON types."""
@@ -82,6 +84,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         "_deleted",
         "_failed",
         "_skipped",
+        "_unreadable",
         "bytes",
         "compared_by_age",
         "concurrency",
@@ -106,7 +109,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         self.notices: tuple[str, ...] = ()
         self.timeline: Timeline | None = None
         self._failed: list[TransferResult] = []
-        self._skipped = self._deleted = 0
+        self._skipped = self._deleted = self._unreadable = 0
         self._again: Callable[[], Any] | None = None
         super().__init__(results)
 
@@ -124,6 +127,11 @@ class TransferReport(CompressedSequence[TransferResult], Table):
     def skipped(self) -> list[TransferResult]:
         """The items that were skipped."""
         return [result for result in self if result.skipped is not None]
+
+    @property
+    def unreadable(self) -> list[TransferResult]:
+        """The items that were skipped because of what their sources are, such as pipes and broken symbolic links."""
+        return [result for result in self if result.unreadable] if self._unreadable else []
 
     @property
     def deleted(self) -> list[TransferResult]:
@@ -267,6 +275,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
             self.unverified[item.unverified] = self.unverified.get(item.unverified, 0) + 1
         self._skipped += item.skipped is not None
         self._deleted += item.deleted
+        self._unreadable += item.unreadable
 
     def __repr__(self) -> str:
         return (

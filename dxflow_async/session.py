@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, Self, Unpack
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from anyio import CancelScope
 
 from dxflow_async.account_connection import AccountConnection, SignedIn
-from dxflow_async.compute.manager import AsyncComputeManager
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
 from dxflow_async.models import JobList, Leftover, TransferReport
 from dxflow_async.starting import AsyncStarter
 from dxflow_async.storage.closing import close_session
-from dxflow_async.storage.jobs import Jobs
 from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.path import AsyncStoragePath
@@ -25,6 +23,10 @@ from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.run_options import CallOptions, RunOptions
+
+if TYPE_CHECKING:
+    from dxflow_async.compute.manager import AsyncComputeManager
+    from dxflow_async.storage.jobs import Jobs
 
 __all__ = ["AsyncSession"]
 
@@ -84,10 +86,15 @@ class AsyncSession(AsyncLocationCalls):
         self._resolver = LocationResolver(self._resources, self._account)
         cache = ListingCache(self.settings.max_cached_items)
         self._transfers = TransferService(self._resources, self._resolver, cache)
-        self._jobs = Jobs(self._resources, self._resolver)
         self._storage = AsyncStorageManager(self._transfers)
         self._starter = AsyncStarter(self, self._storage, self.resume, partial(self.clean_jobs, dry_run=False))
-        self._compute = AsyncComputeManager(self._account, self._transfers)
+        self._compute: AsyncComputeManager | None = None
+
+    @cached_property
+    def _jobs(self) -> Jobs:
+        from dxflow_async.storage.jobs import Jobs
+
+        return Jobs(self._resources, self._resolver)
 
     @property
     def start(self) -> AsyncStarter:
@@ -128,6 +135,10 @@ class AsyncSession(AsyncLocationCalls):
         self._resources.check_place()
         if not self.settings.units:
             self._account.require("compute units belong")
+        if self._compute is None:
+            from dxflow_async.compute.manager import AsyncComputeManager
+
+            self._compute = AsyncComputeManager(self._account, self._transfers)
         return self._compute
 
     def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:

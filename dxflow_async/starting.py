@@ -15,7 +15,7 @@ from dxflow_async.storage.manager import AsyncStorageManager
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import CallOptions
-from dxflow_async.transfer.sync.sync import SyncOptions
+from dxflow_async.transfer.sync.rules import SyncOptions
 
 __all__ = ["AsyncStarter"]
 

@@ -191,7 +191,7 @@ async def test_a_timeout_has_the_partial_report(
     top.mkdir()
     (top / "a").write_bytes(b"small")
     os.rename(large, top / "large")
-    with pytest.raises(TransferTimeoutError, match=r"took longer than 1 s, and 1 items ended") as raised:
+    with pytest.raises(TransferTimeoutError, match=r"took longer than 1 s, and 1 item ended") as raised:
         await slow.copy(f"{top}/", f"aws:/{bucket}/{on_cancel}/", timeout=1, on_cancel=on_cancel)  # type: ignore[arg-type]
     assert isinstance(raised.value, TimeoutError)
     assert [each.bytes for each in raised.value.report] == [5]

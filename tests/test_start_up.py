@@ -29,6 +29,47 @@ def test_commands_that_need_no_service_load_no_heavy_module(tmp_path: Path, argu
     assert outcome.stdout.splitlines()[-1] == "status 0 []", outcome.stderr
 
 
+NOT_FOR_A_LISTING = (
+    "aiohttp", "anyio", "asyncio", "attr", "crc32c", "cyclopts", "platformdirs", "rich", "sqlite3", "tomllib", "uvloop",
+    "dxflow_async.config.loader", "dxflow_async.handles", "dxflow_async.net", "dxflow_async.session",
+    "dxflow_async.storage", "dxflow_async.transfer",
+)  # fmt: skip
+"""Modules that a listing of a local directory has no use for; they would take most of its time."""
+
+
+@pytest.mark.parametrize("arguments", [["ls", "./"], ["ls", "-l", "--json"], ["ls", "-h", "--total"]], ids=" ".join)
+def test_a_local_listing_imports_only_what_it_needs(tmp_path: Path, arguments: list[str]) -> None:
+    """Neither a parser of options, nor an event loop, nor a session, and fewer than 200 modules in all."""
+    (tmp_path / "file").write_bytes(b"1")
+    code = f"""
+        import sys
+        from dxflow_async.cli import main
+        status = main({arguments})
+        used = [name for name in {NOT_FOR_A_LISTING} if name in sys.modules]
+        print("status", status, used, len(sys.modules) < 200 or len(sys.modules))
+    """
+    outcome = run_script(code, clean_environment(tmp_path / "home"), directory=tmp_path)
+    assert "file" in outcome.stdout
+    assert outcome.stdout.splitlines()[-1] == "status 0 [] True", outcome.stderr
+
+
+def test_a_session_imports_no_work_before_it_is_done(tmp_path: Path) -> None:
+    """A session that only lists loads neither what plans and moves items, nor journals, workers or compute units."""
+    code = """
+        import asyncio, sys
+        from dxflow_async import AsyncSession
+        async def main():
+            async with AsyncSession() as session:
+                await session.list("./")
+        asyncio.run(main())
+        parts = ("compute", "pages", "server", "storage.jobs", "transfer.engine", "transfer.executor.coordinator",
+            "transfer.items", "transfer.journal.journal", "transfer.sync.sync", "transfer.planning.upload")
+        print([name for name in parts if f"dxflow_async.{name}" in sys.modules])
+    """
+    outcome = run_script(code, clean_environment(tmp_path / "home"), directory=tmp_path)
+    assert outcome.stdout.splitlines()[-1] == "[]", outcome.stderr
+
+
 async def test_idle_session_takes_no_cpu(tmp_path: Path) -> None:
     """A session with an open connection neither polls nor wakes while nothing is asked of it."""
     with OneBucketServer() as server:

@@ -18,7 +18,7 @@ from dxflow_async.config.working_directory import working_directory
 from dxflow_async.models import ItemList, TransferReport, Unit
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import CallOptions
 

@@ -19,7 +19,7 @@ from dxflow_async.models import Progress, SyncPlan, TransferReport
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import CallOptions
-from dxflow_async.transfer.sync.sync import SyncOptions
+from dxflow_async.transfer.sync.rules import SyncOptions
 
 if TYPE_CHECKING:
     from dxflow_async.session import AsyncSession

@@ -15,12 +15,12 @@ from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import SelectionOptions
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
-from dxflow_async.transfer.sync.sync import SyncOptions
+from dxflow_async.transfer.sync.rules import SyncOptions
 
 __all__ = ["LocationCalls"]
 
@@ -232,6 +232,7 @@ class LocationCalls(LocationFiles):
         include: str | Iterable[str] = (),
         exclude: str | Iterable[str] = (),
         dry_run: bool = False,
+        stable: float | str = 0.0,
         storage_type: str = "private",
         on_progress: OnProgress | None = None,
         **where: Unpack[SelectionOptions],
@@ -266,6 +267,7 @@ class LocationCalls(LocationFiles):
             compare=compare,
             include=include if isinstance(include, str) else tuple(include),
             exclude=exclude if isinstance(exclude, str) else tuple(exclude),
+            stable=stable,
             storage_type=storage_type,
             **where,
         )

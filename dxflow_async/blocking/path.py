@@ -17,7 +17,7 @@ from dxflow_async.storage.files.opening import FileMode, OpenOptions
 from dxflow_async.storage.path import AsyncStoragePath
 from dxflow_async.storage.resolver import Written
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.sync.sync import SyncOptions
+from dxflow_async.transfer.sync.rules import SyncOptions
 
 if TYPE_CHECKING:
     from dxflow_async.blocking.session import Session

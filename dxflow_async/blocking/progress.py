@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import locale
 import os
 import sys
 import threading
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
+from dxflow_async.blocking.fitting import shows_ascii_only
 from dxflow_async.blocking.notebook import in_notebook, notebook_bar
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.models import Progress
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["ProgressMode", "contained", "end_at_once", "progress_bar", "raising_callbacks", "shown", "shows_ascii_only"]
+__all__ = ["ProgressMode", "contained", "end_at_once", "progress_bar", "raising_callbacks", "shown"]
 
 ProgressMode = Literal["auto", "bar", "lines", "none"]
 """`"auto"` is a bar on a terminal, and lines elsewhere."""
@@ -111,17 +111,6 @@ def raising_callbacks() -> Iterator[None]:
         yield
     except _CallbackRaised as raised:
         raise raised.reason from raised.reason.__cause__
-
-
-def shows_ascii_only() -> bool:
-    """Returns whether the terminal may show ASCII only: the locale does not name UTF-8.
-
-    Python's own encoding does not tell: it is UTF-8 in the locale C as well.
-    """
-    named = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
-    if sys.platform == "darwin" and not named:
-        named = locale.getencoding()
-    return "utf-8" not in named.lower().replace("utf8", "utf-8")
 
 
 def end_at_once(status: int) -> None:

@@ -7,14 +7,25 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from dxflow_async.blocking.fitting import (
+    display_width,
+    fitted_row,
+    padded,
+    shortened,
+    shows_ascii_only,
+    terminal_columns,
+)
 from dxflow_async.models import Item, Unit
 from dxflow_async.security.redaction import printable
 
-__all__ = ["format_item", "print_items", "print_units", "write_line"]
+__all__ = ["difference_line", "fitted", "format_item", "print_items", "print_units", "write_line"]
 
 _UNIT_COLUMNS = ("Name", "Status", "IP", "Cluster Type", "CPU", "Memory(GB)", "Disk")
 _NUMBERS = 3
 """The number of columns, at the right, that are right-aligned."""
+
+_LEAST_NAME = 12
+"""Columns that a name gets before what is beside it goes to the next line."""
 
 _UNKNOWN_TIME = " " * 19
 
@@ -25,13 +36,14 @@ def print_items(items: Iterable[Item], *, below: str | None = None) -> None:
         write_line(format_item(item, below=below))
 
 
-def format_item(item: Item, *, below: str | None = None, size: str | None = None) -> str:
+def format_item(item: Item, *, below: str | None = None, size: str | None = None, columns: int | None = None) -> str:
     """Formats an item: type, size in bytes, local time (blank if unknown), name.
 
     Args:
         item: the item.
         below: a directory; the item's path below it is printed instead of its name.
         size: the size as it is to be printed; by default the number of bytes.
+        columns: the columns of the terminal, to which a long name is shortened; None: no limit.
 
     Example:
         >>> format_item(Item("preview.png", "/data/preview.png", size=137484), below="/")
@@ -39,13 +51,42 @@ def format_item(item: Item, *, below: str | None = None, size: str | None = None
     """
     kind = "d" if item.directory else "-"
     name = item.name if below is None else _relative(item, below)
-    return f"{kind} {size or item.size:>10} {_local_time(item.modification)} {printable(name)}"
+    before = f"{kind} {size or item.size:>10} {_local_time(item.modification)} "
+    return f"{before}{fitted(name, columns, len(before))}"
+
+
+def fitted(name: str, columns: int | None, before: int, *, least: int = 5) -> str:
+    """Returns a name as it can be printed, shortened to what a line has left.
+
+    Args:
+        name: the name.
+        columns: the columns of the terminal; None: no limit.
+        before: the columns that are taken.
+        least: the fewest columns of a name.
+    """
+    text = printable(name)
+    return text if columns is None else shortened(text, max(columns - before, least), ascii_only=shows_ascii_only())
+
+
+def difference_line(kind: str, size: int, path: str, reason: str) -> str:
+    """Formats a difference or an action: what it is, the size in bytes, the path, and why. It fits the terminal.
+
+    Example:
+        >>> difference_line("missing", 3, "a/b", "only in the first")
+        'missing               3 a/b (only in the first)'
+    """
+    before, after = f"{kind:<10} {size:>12} ", f" ({printable(reason)})"
+    columns = terminal_columns()
+    if columns is not None and columns < len(before) + len(after) + _LEAST_NAME:  # the reason goes below
+        return f"{before}{fitted(path, columns, len(before))}\n    {fitted(after.strip(), columns, 4)}"
+    return f"{before}{fitted(path, columns, len(before) + display_width(after))}{after}"
 
 
 def print_units(units: Iterable[Unit]) -> None:
     """Prints a table of units, in order."""
     rows = [_UNIT_COLUMNS, *(_unit_row(unit) for unit in units)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    wanted = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
+    widths = fitted_row(wanted, terminal_columns(), fixed=range(len(wanted) - _NUMBERS, len(wanted)))
     for row in rows:
         write_line(_table_line(row, widths))
 
@@ -69,8 +110,9 @@ def _unit_row(unit: Unit) -> tuple[str, ...]:
 
 def _table_line(row: Sequence[str], widths: Sequence[int]) -> str:
     split = len(row) - _NUMBERS
-    cells = [cell.ljust(width) for cell, width in zip(row[:split], widths, strict=False)]
-    cells += [cell.rjust(width) for cell, width in zip(row[split:], widths[split:], strict=True)]
+    short = [shortened(cell, width, ascii_only=shows_ascii_only()) for cell, width in zip(row, widths, strict=True)]
+    cells = [padded(cell, width) for cell, width in zip(short[:split], widths, strict=False)]
+    cells += [padded(cell, width, right=True) for cell, width in zip(short[split:], widths[split:], strict=True)]
     return "  ".join(cells)
 
 

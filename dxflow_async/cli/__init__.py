@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from dxflow_async.cli.help_pages import find_page, print_page
+from dxflow_async.cli.quick_listing import list_quickly
 from dxflow_async.cli.standard_streams import open_closed_streams
 from dxflow_async.concurrency.descriptors import raise_limit
 
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if (page := find_page(given)) is not None:
             return print_page(page)
+        if (status := list_quickly(given)) is not None:
+            return status
         from dxflow_async.cli.app import run_app
 
         return run_app(given)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Literal
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import difference_line, write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.manifest_check import ManifestCheck
 from dxflow_async.cli.options import Choice, Quiet
@@ -13,7 +13,6 @@ from dxflow_async.cli.places import area_name
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import DIFFERS, DONE, FAILED
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.sync.compare import Compare
 
 __all__ = ["check"]
@@ -83,7 +82,7 @@ def _compare(
         if json:
             print_json("difference", asdict(each))
         elif not quiet:
-            write_line(f"{each.kind:<10} {each.size:>12} {printable(each.path)} ({printable(each.reason)})")
+            write_line(difference_line(each.kind, each.size, each.path, each.reason))
     counts = {name: len(getattr(report, name)) for name in ("differing", "missing", "extra", "unreadable")}
     if json:
         print_json("check", {"ok": report.ok, "same": report.same, **counts})

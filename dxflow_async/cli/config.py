@@ -17,6 +17,7 @@ from dxflow_async.cli.status import Failures, complain
 from dxflow_async.config.loader import ConfigFile, Field, convert, fields_of, nearest
 from dxflow_async.config.settings import Settings, config_path
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 
@@ -130,7 +131,7 @@ def check(*locations: str, json: Flag = False, public: Flag = False, account: Ac
             except (StorageError, UnitNotFoundError) as error:
                 failures.add(error)
                 continue
-            kind = "a directory" if found.directory else f"{found.size} bytes"
+            kind = "a directory" if found.directory else counted(found.size, "byte")
             say(f"{printable(location)} answers: {kind}, in {time.monotonic() - started:.2f} s", json=json)
         return failures.status
 

@@ -28,6 +28,7 @@ from dxflow_async.exceptions import (
     UnitNotFoundError,
 )
 from dxflow_async.models import Item
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.progress import OnProgress
@@ -229,7 +230,7 @@ async def _preview(
     if json:
         print_json("total", {"objects": count, "size": size})
     elif not quiet:
-        write_line(f"{count} objects, {size} bytes; nothing was deleted")
+        write_line(f"{counted(count, 'object')}, {counted(size, 'byte')}; nothing was deleted")
     return failures.status
 
 

@@ -26,6 +26,7 @@ from dxflow_async.cli.status import FAILED, complain
 from dxflow_async.config.settings import S3Settings, Settings
 from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.models import Progress, TransferReport
+from dxflow_async.plurals import counted
 from dxflow_async.progress_text import progress_text
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
@@ -55,7 +56,7 @@ def demo(*, files: int = 3000, seed: int = 1, bucket: str | None = None, json: F
         top = f"/{bucket or 'demo'}/dxflow-demo-{secrets.token_hex(4)}/"
         say(f"making {files} small files, some large ones and odd names in {printable(str(directory))}", json=json)
         made = make_tree(directory / "tree", files, seed)
-        say(f"made {made.files} files, {decimal(made.bytes)}", json=json)
+        say(f"made {counted(made.files, 'file')}, {decimal(made.bytes)}", json=json)
         up, down = run_loop(partial(_there_and_back, settings, directory, top, json=json))
         started = monotonic()
         compared = compare_trees(directory / "tree", directory / "back")

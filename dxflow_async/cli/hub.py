@@ -16,6 +16,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.hub_page.doors import AccountDoor
 from dxflow_async.hub_page.page import mount_page
 from dxflow_async.security.redaction import printable
+from dxflow_async.server.common.addresses import is_loopback
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.accounts import Accounts, Credentials
 from dxflow_async.server.hub.app import create_app
@@ -46,6 +47,7 @@ def serve(
     sign_in_idle_days: float = 30,
     sign_in_max_days: float = 365,
     no_page: Flag = False,
+    allow_local_services: Flag = False,
     json: Flag = False,
 ) -> int:
     """Run a hub, with its page for browsers, until SIGTERM or Ctrl-C. Running requests then have 30 s to end.
@@ -66,6 +68,8 @@ def serve(
         sign_in_idle_days: Days after which an unused sign-in ends.
         sign_in_max_days: Days after which every sign-in ends.
         no_page: Serve programs only, and no page for browsers.
+        allow_local_services: Let accounts use, through the page, storage services and units on this machine itself.
+            A hub that only this machine reaches allows it anyway.
         json: Print a JSON object when it listens.
     """
     listening = Listening(
@@ -79,7 +83,11 @@ def serve(
     )
     home = _home(data)
     limits = SignInLimits(idle=sign_in_idle_days * 86_400, age=sign_in_max_days * 86_400)
-    page = None if no_page else mount_page(AccountDoor(home, ca_bundle=Settings.load().ca_bundle))
+    page = None
+    if not no_page:
+        local_services = allow_local_services or (is_loopback(host) and not allow_host)
+        ca_bundle = Settings.load().ca_bundle
+        page = mount_page(AccountDoor(home, ca_bundle=ca_bundle, local_services=local_services))
     server = Server(create_app(home, sign_up=sign_up, limits=limits, page=page), listening)
     return serve_until_told(server, f"hub at {{url}}; its data is in {printable(str(home))}", json=json)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import UTC, datetime
 
 from cyclopts import App
 
+from dxflow_async.blocking.fitting import display_width, shortened, shows_ascii_only, terminal_columns
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.run import Account, Flag, with_session
@@ -13,6 +15,7 @@ from dxflow_async.cli.transfer import Output, run_transfer
 from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.models import JobInfo, Leftover
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 
 __all__ = ["jobs"]
@@ -105,8 +108,19 @@ def _cleaned(left: Leftover, *, done: bool) -> str:
 
 
 def _line(job: JobInfo) -> str:
+    """Formats a job as one line, or as three where the terminal is narrow; the names in it are shortened."""
     state = f"process {job.pid} works on it" if job.pid is not None else "not under way"
     began = datetime.fromtimestamp(job.began, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
-    ends = f" {printable(job.source)} to {printable(job.destination or '')}" if job.source is not None else ""
-    counts = f"{job.done} done, {job.failed} failed, {len(job.uploads)} uploads begun"
-    return f"{job.id}  {began}  {job.operation}{ends}: {counts}, {state}"
+    head = f"{job.id}  {began}  {job.operation}"
+    counts = f"{job.done} done, {job.failed} failed, {counted(len(job.uploads), 'upload')} begun, {state}"
+    columns = terminal_columns()
+    if job.source is None:
+        return f"{head}: {counts}" if columns is None else "\n  ".join(textwrap.wrap(f"{head}: {counts}", columns - 2))
+    source, goal = printable(job.source), printable(job.destination or "")
+    if columns is None or len(head) + len(counts) + display_width(source) + display_width(goal) + 7 <= columns:
+        return f"{head} {source} to {goal}: {counts}"
+    room = (columns - len("   to ")) // 2
+    ascii_only = shows_ascii_only()
+    ends = [shortened(each, max(room, 6), ascii_only=ascii_only) for each in (source, goal)]
+    lines = [*textwrap.wrap(head, columns), "  " + " to ".join(ends)]
+    return "\n".join([*lines, *(f"  {each}" for each in textwrap.wrap(counts, max(columns - 2, 20)))])

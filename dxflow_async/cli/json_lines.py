@@ -71,6 +71,7 @@ def item_fields(location: str, item: Item) -> dict[str, Any]:
         "checksum": item.checksum,
         "content_type": item.content_type,
         "metadata": dict(item.metadata),
+        "unreadable": item.unreadable,
     }
 
 

@@ -8,13 +8,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from dxflow_async.blocking.tables import format_item, write_line
+from dxflow_async.blocking.fitting import terminal_columns
+from dxflow_async.blocking.tables import fitted, format_item, write_line
 from dxflow_async.cli.json_lines import item_fields, print_json
 from dxflow_async.cli.options import Choice
 from dxflow_async.cli.places import Place, location_of, places_of
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.selecting import add_missing, selected
-from dxflow_async.cli.sizes import human_size, shown_size
+from dxflow_async.cli.sizes import human_size, shown_size, total_text
 from dxflow_async.cli.status import Failures
 from dxflow_async.exceptions import NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.models import Item
@@ -58,7 +59,7 @@ def ls(
     async def show(session: AsyncSession) -> int:
         count = size = 0
         failures = Failures(json=json)
-        titled = len(given) > 1 and not json
+        titled, columns = len(given) > 1 and not json, terminal_columns()
         async for place in places_of(session, given, failures, public=public):
             try:
                 if titled and place.path.endswith("/"):
@@ -69,14 +70,15 @@ def ls(
                         print_json("item", item_fields(location_of(place.location, place.path, item.path), item))
                     else:
                         below = place.path if recursive and item.path != place.path else None
-                        write_line(format_item(item, below=below, size=human_size(item.size) if human else None))
+                        shown = human_size(item.size) if human else None
+                        write_line(format_item(item, below=below, size=shown, columns=columns))
             except (StorageError, UnitNotFoundError) as error:
                 failures.add(error)
         add_missing(failures, selection)
         if total and json:
             print_json("total", {"objects": count, "size": size})
         elif total:
-            write_line(f"total {count} objects, {shown_size(size, human=human)} bytes")
+            write_line(total_text(count, size, human=human))
         return failures.status
 
     return with_session(account, show, places=given)
@@ -100,13 +102,14 @@ def du(
         json: Print a JSON object on each line.
         public: The locations are in the account's public storage.
     """
-    given, selection = locations or (".",), choice.selection()
+    given, selection, columns = locations or (".",), choice.selection(), terminal_columns()
 
     def show(location: str, objects: int, size: int) -> None:
         if json:
             print_json("usage", {"location": location, "objects": objects, "size": size})
         else:
-            write_line(f"{shown_size(size, human=human):>12} {objects:>9} {printable(location)}")
+            before = f"{shown_size(size, human=human):>12} {objects:>9} "
+            write_line(f"{before}{fitted(location, columns, len(before))}")
 
     async def add_up(session: AsyncSession) -> int:
         failures = Failures(json=json)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import difference_line, write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.manifests import (
     ALGORITHMS,
@@ -22,6 +22,7 @@ from dxflow_async.cli.status import DIFFERS, DONE, Failures
 from dxflow_async.concurrency.pool import for_each
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
 from dxflow_async.models import Item
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.selection import Selection
@@ -123,7 +124,7 @@ class ManifestCheck:
             if not await session.exists(declaration, storage_type=area):
                 await session.write(declaration, BAG_DECLARATION, storage_type=area)
         if not self.quiet and not self.json:
-            write_line(f"{len(found)} checksums ({algorithm}) written to {printable(self.manifest)}")
+            write_line(f"{counted(len(found), 'checksum')} ({algorithm}) written to {printable(self.manifest)}")
         return DONE
 
     async def _place(self, session: AsyncSession) -> Place:
@@ -155,7 +156,7 @@ class ManifestCheck:
         if self.json:
             print_json("difference", {"kind": kind, "path": path, "size": size, "reason": reason})
         elif not self.quiet:
-            write_line(f"{kind:<10} {size:>12} {printable(path)} ({reason})")
+            write_line(difference_line(kind, size, path, reason))
 
     def _sums(self, failures: Failures) -> None:
         unreadable = failures.count

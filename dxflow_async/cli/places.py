@@ -6,13 +6,24 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
+from dxflow_async.cli.locations import location_of
 from dxflow_async.cli.status import Failures
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.glob_patterns import has_magic
+from dxflow_async.paths import parse_location
 from dxflow_async.session import AsyncSession
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 
-__all__ = ["Place", "area_name", "check_given", "check_locations", "found_places", "location_of", "places_of"]
+__all__ = [
+    "Place",
+    "area_name",
+    "check_given",
+    "check_locations",
+    "found_places",
+    "is_local",
+    "location_of",
+    "places_of",
+]
 
 
 class Place(NamedTuple):
@@ -105,23 +116,9 @@ def check_given(locations: Sequence[str]) -> Sequence[str]:
     return locations
 
 
-def location_of(location: str, path: str, other: str) -> str:
-    """Returns another path of the same storage as a location.
-
-    Args:
-        location: a location.
-        path: its path.
-        other: the other path.
-
-    Example:
-        >>> location_of("aws:/bucket/a", "/bucket/a", "/bucket/b/c"), location_of("s3://bucket/a", "/bucket/a", "/x/y")
-        ('aws:/bucket/b/c', 's3://x/y')
-    """
-    base = path.rstrip("/")
-    if other.startswith(f"{base}/"):
-        return location.rstrip("/") + other[len(base) :]
-    for ours in (path, path.removeprefix("/")):
-        if location.endswith(ours) and ours:
-            start = location[: len(location) - len(ours)]
-            return start + (other if ours.startswith("/") else other.removeprefix("/"))
-    return other
+def is_local(location: str) -> bool:
+    """Returns whether a location is certainly a path of this machine."""
+    try:
+        return parse_location(location).provider == "LOCAL"
+    except ConfigurationError:
+        return False

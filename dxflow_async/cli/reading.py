@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from base64 import b64encode
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from dxflow_async.cli.byte_streams import ByteStream, find_stream
 from dxflow_async.cli.json_lines import print_json
-from dxflow_async.cli.places import Place, found_places, places_of
+from dxflow_async.cli.places import Place, check_given, check_locations, found_places, places_of
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import Failures, complain
 from dxflow_async.exceptions import (
@@ -48,24 +49,35 @@ def cat(
     """Write the bytes of objects to standard output, one after the other.
 
     Args:
-        locations: Objects and patterns.
+        locations: Objects and patterns; also pipes and devices, and - for standard input.
         start: The first byte of each, counted from 0.
         end: The byte before which to stop.
         json: Print JSON objects with the bytes in base64.
         public: The locations are in the account's public storage.
     """
+    streams = {each: find_stream(each) for each in check_given(locations)}
+    places = [each for each, stream in streams.items() if stream is None]
 
     async def show(session: AsyncSession) -> int:
         failures = Failures(json=json)
-        async for place in places_of(session, locations, failures, public=public):
-            try:
-                await _print(place, start, end, json=json)
-            except (StorageError, UnitNotFoundError) as error:
-                failures.add(error)
+        if places:
+            await check_locations(session, places, public=public)
+        for location in locations:
+            if (stream := streams[location]) is not None:
+                try:
+                    await _print_stream(stream, start or 0, end, json=json)
+                except StorageError as error:
+                    failures.add(error)
+                continue
+            async for place in places_of(session, (location,), failures, public=public):
+                try:
+                    await _print(place, start, end, json=json)
+                except (StorageError, UnitNotFoundError) as error:
+                    failures.add(error)
         sys.stdout.buffer.flush()
         return failures.status
 
-    return with_session(account, show, places=locations)
+    return with_session(account, show, places=places)
 
 
 def tail(
@@ -94,7 +106,7 @@ def tail(
         async for place in found_places(session, (location,), public=public):
             await _check_no_directory(place)
             size = (await place.storage.stat(place.path)).size
-            _write(place, await _last_lines(place, size, lines), json=json)
+            _write(place.location, await _last_lines(place, size, lines), json=json)
             if follow:
                 await _follow(place, size, json=json)
         return 0
@@ -106,10 +118,22 @@ async def _print(place: Place, start: int | None, end: int | None, *, json: bool
     try:
         async with place.storage.read(place.path, start, end) as chunks:
             async for chunk in chunks:
-                _write(place, chunk, json=json)
+                _write(place.location, chunk, json=json)
     except NotFoundError:
         await _check_no_directory(place)
         raise
+
+
+async def _print_stream(stream: ByteStream, start: int, end: int | None, *, json: bool) -> None:
+    at = 0
+    async with aclosing(stream.chunks()) as chunks:
+        async for chunk in chunks:
+            wanted = chunk[max(0, start - at) : None if end is None else max(0, end - at)]
+            at += len(chunk)
+            if wanted:
+                _write(stream.shown, wanted, json=json)
+            if end is not None and at >= end:
+                return
 
 
 async def _check_no_directory(place: Place) -> None:
@@ -146,7 +170,7 @@ async def _follow(place: Place, size: int, *, json: bool) -> None:
                 # Pieces keep memory small, whatever was appended.
                 while size < found:
                     end = min(found, size + 16 * _TAIL_BYTES)
-                    _write(place, await _range(place, size, end), json=json)
+                    _write(place.location, await _range(place, size, end), json=json)
                     size = end
                 wait = _FIRST_WAIT
         except (NotFoundError, PreconditionFailedError, SourceChangedError):
@@ -166,9 +190,9 @@ async def _range(place: Place, start: int, end: int) -> bytes:
     raise AssertionError
 
 
-def _write(place: Place, data: bytes, *, json: bool) -> None:
+def _write(location: str, data: bytes, *, json: bool) -> None:
     if json:
-        print_json("data", {"location": place.location, "base64": b64encode(data).decode()})
+        print_json("data", {"location": location, "base64": b64encode(data).decode()})
         sys.stdout.flush()
         return
     sys.stdout.buffer.write(data)

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.fitting import terminal_columns
+from dxflow_async.blocking.tables import fitted, write_line
 from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_secret, run_loop
 from dxflow_async.cli.status import NOT_FOUND, Failures, complain
@@ -21,6 +22,7 @@ from dxflow_async.config.sdk_configuration import configured_by
 from dxflow_async.config.settings import Settings, config_path
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.models import Item
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 
@@ -143,8 +145,10 @@ def check(name: str, path: str = "/", *, json: Flag = False) -> int:
         row = {"name": provider, "path": path, "ok": True, "items": count, "more": more, "seconds": round(seconds, 3)}
         print_json("test", {**row, "facts": dict(facts)})
         return 0
-    kind = "a directory" if item is not None and item.directory else f"{item.size} bytes" if item is not None else ""
-    what = kind or f"{count}{' or more' if more else ''} items"
+    kind = (
+        "a directory" if item is not None and item.directory else counted(item.size, "byte") if item is not None else ""
+    )
+    what = kind or (f"{count} or more items" if more else counted(count, "item"))
     write_line(f"{provider}:{printable(path)} answers: {what}, in {seconds:.2f} s")
     for fact, value in facts:
         write_line(f"  {printable(fact)}: {printable(value)}")
@@ -237,7 +241,8 @@ def _line(row: Mapping[str, Any]) -> str:
     if "error" in row:
         values = f"cannot be used: {printable(row['error'])}"
     origin = row["from"] or "not configured"
-    return f"{row['name']:12} {row['type']:6} {values}{' ' if values else ''}({printable(origin)})"
+    before, after = f"{row['name']:12} {row['type']:6} ", f"{' ' if values else ''}({printable(origin)})"
+    return f"{before}{fitted(values, terminal_columns(), len(before) + len(after), least=8) if values else ''}{after}"
 
 
 def _print_remote(row: Mapping[str, Any], *, json: bool) -> None:

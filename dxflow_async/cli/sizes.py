@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.plurals import counted
 
-__all__ = ["human_size", "shown_size", "time_of"]
+__all__ = ["human_size", "shown_size", "time_of", "total_text"]
 
 _UNITS = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 
@@ -31,6 +31,16 @@ def shown_size(size: int, *, human: bool) -> str:
     return human_size(size) if human else str(size)
 
 
+def total_text(objects: int, size: int, *, human: bool) -> str:
+    """Formats the sums of a listing.
+
+    Example:
+        >>> total_text(1, 1, human=False), total_text(2, 3072, human=True)
+        ('total 1 object, 1 byte', 'total 2 objects, 3.0Ki bytes')
+    """
+    return f"total {counted(objects, 'object')}, {shown_size(size, human=human)} {'byte' if size == 1 else 'bytes'}"
+
+
 def time_of(text: str, option: str) -> float:
     """Returns a time in seconds since the epoch: that of an age such as `2d`, or of a date such as `2026-11-30T12:00`.
 
@@ -47,6 +57,8 @@ def time_of(text: str, option: str) -> float:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
         pass
+    from dxflow_async.config.quantities import to_seconds
+
     try:
         return time.time() - to_seconds(option, text)
     except ConfigurationError:

@@ -19,12 +19,14 @@ from dxflow_async.cli.preview import preview
 from dxflow_async.cli.report_file import ReportFile, joined
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.cli.streaming import copy_stream
+from dxflow_async.cli.status import DONE, FAILED
+from dxflow_async.cli.streaming import StreamCopy, stream_copy
 from dxflow_async.cli.watching import check_watched, is_remote, sync_again
 from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.config.quantities import to_seconds
 from dxflow_async.exceptions import ConfigurationError, TransferError
 from dxflow_async.models import SyncPlan, TransferReport
+from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.executor.options import ExecutorOptions
@@ -84,20 +86,23 @@ def cp(
 
     Args:
         places: The sources, and at the end the destination. A source is a local path, aws:/bucket/key or the like, a
-            pattern, or - for standard input; of a directory with a slash at its end only the content is copied. The
-            destination is with a slash at its end the directory to copy into, else the new name, or - for standard
-            output. An existing local directory counts as written with the slash.
+            pattern, - for standard input, or a pipe or device, which is read to its end; of a directory with a slash
+            at its end only the content is copied. The destination is with a slash at its end the directory to copy
+            into, else the new name, - for standard output, or a pipe or device, which is written into. An existing
+            local directory counts as written with the slash.
         recursive: Accepted, and not needed: directories are copied with everything in them.
         dry_run: Only print what would be copied.
         public: Remote locations are in the account's public storage.
     """
     assert recursive is not None
     sources, dst = _ends(places)
-    if STREAM in (*sources, dst):
-        area = area_name(public=public)
+    if (streams := stream_copy(sources, dst)) is not None:
         if output.report is not None:
-            raise ConfigurationError("--report does not work with -; give places on both sides")
-        return copy_stream(sources, dst, area, writing, account, pace, quiet=output.quiet, json=output.json)
+            raise ConfigurationError("--report shows no streams; give places of files on both sides")
+        if choice != _ALL:
+            raise ConfigurationError("a stream is no directory to choose from; leave out --include and the like")
+        copy = StreamCopy(sources, dst, *streams, public, output.json, output.quiet, output.shown)
+        return copy.preview() if dry_run else copy.run(writing, account, pace)
     return _relocate(
         sources, dst, choice, writing, output, account, pace, workers, move=False, dry_run=dry_run, public=public
     )
@@ -187,7 +192,7 @@ def sync(
             places=(src, dst),
         )
         _print_plan(plan, output)
-        return 0
+        return FAILED if plan.skips else DONE
 
     async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
         report: TransferReport = await session.sync(
@@ -290,7 +295,7 @@ def _relocate(
     """Copies or moves, or only prints what would be; returns the exit status."""
     _check_report(output, dry_run=dry_run)
     if dry_run:
-        return preview(sources, dst, choice, account, public=public, json=output.json, quiet=output.quiet)
+        return preview(sources, dst, choice, account, move=move, public=public, json=output.json, quiet=output.quiet)
     arguments = {"storage_type": area_name(public=public), **choice.arguments(), **writing.arguments()}
 
     async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
@@ -327,7 +332,7 @@ async def _each_place(sources: Sequence[str], call: Callable[[list[str]], Awaita
             failure = error
     whole = joined(reports)
     if failure is not None:
-        text = f"{len(whole.failed)} of {len(whole)} items failed; the last call said: {failure}"
+        text = f"{len(whole.failed)} of {counted(len(whole), 'item')} failed; the last call said: {failure}"
         raise TransferError(text, report=whole, operation=failure.operation)
     return whole
 
@@ -381,7 +386,7 @@ def run_transfer(
             print_report(report)
         elif not output.quiet:
             write_line(_summary(report))
-    return 0
+    return FAILED if report.unreadable else DONE
 
 
 def _check_report(output: Output, *, dry_run: bool) -> None:
@@ -393,13 +398,13 @@ def _summary(report: TransferReport) -> str:
     from rich.filesize import decimal
 
     deleted = sum(each.deleted for each in report)
-    items = f"{len(report) - deleted} items"
+    items = counted(len(report) - deleted, "item")
     moved = f"{items}, {decimal(report.bytes)} in {report.seconds:.2f} s, {decimal(int(report.goodput))}/s"
     skipped = "".join(f"\nskipped {printable(each.source)}: {printable(each.skipped or '')}" for each in report.skipped)
     gone = f", {deleted} deleted" if deleted else ""
     rule = _by_age(report.compared_by_age)
     notices = "".join(f"\n{printable(notice)}" for notice in report.notices)
-    return f"{moved}, {_verified(report)}, {report.retries} retries{gone}{rule}{skipped}{notices}"
+    return f"{moved}, {_verified(report)}, {counted(report.retries, 'retry', 'retries')}{gone}{rule}{skipped}{notices}"
 
 
 def _verified(report: TransferReport) -> str:

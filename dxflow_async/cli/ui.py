@@ -12,7 +12,6 @@ from dxflow_async.cli.run import Account, Flag, new_session, run_loop
 from dxflow_async.config.settings import Settings
 from dxflow_async.hub_page.doors import MachineDoor
 from dxflow_async.hub_page.page import create_page_app
-from dxflow_async.server.common.logs import log_to_stderr
 from dxflow_async.server.common.server import Listening, Server
 
 __all__ = ["ui"]
@@ -50,7 +49,6 @@ def ui(*, port: int = 0, no_browser: Flag = False, json: Flag = False, account: 
             await server.aclose(_DRAIN_SECONDS)
         return 0
 
-    log_to_stderr()
     return run_loop(serve)
 
 

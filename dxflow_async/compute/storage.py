@@ -13,7 +13,7 @@ from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.request import request

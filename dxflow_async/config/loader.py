@@ -6,7 +6,6 @@ Each value carries the file and line, or the variable, that it is from, so that 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
 import re
 import stat
@@ -208,6 +207,8 @@ def nearest(name: str, known: Iterable[str], *, shared: str = "") -> str:
         shared: what all of them start with, which does not make them similar.
     """
     rests = {each.removeprefix(shared): each for each in known}
+    import difflib
+
     near = difflib.get_close_matches(name.removeprefix(shared), rests, 1)
     return f"; did you mean {rests[near[0]]}?" if near else ""
 

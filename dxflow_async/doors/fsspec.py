@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +20,17 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.core import has_magic
 
 from dxflow_async.compute.storage import AsyncUnitStorage
+from dxflow_async.doors.fsspec_bulk import (
+    BulkCalls,
+    base_of,
+    inner_path,
+    is_top,
+    listed_directory,
+    note_listed,
+    note_pair,
+    of_progress,
+    raise_own_error,
+)
 from dxflow_async.doors.fsspec_files import CachedFile, FileSystemCalls, OpenedReader, OpenedWriter
 from dxflow_async.doors.loop_sessions import LoopSessions
 from dxflow_async.exceptions import (
@@ -27,12 +38,12 @@ from dxflow_async.exceptions import (
     ConfigurationError,
     NotFoundError,
     PreconditionFailedError,
-    TransferError,
     UnsupportedError,
 )
-from dxflow_async.models import Item, Progress, TransferReport
+from dxflow_async.models import Item
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
+from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.path import AsyncStoragePath
@@ -60,7 +71,7 @@ class _InstanceCache(type(AsyncFileSystem)):  # type: ignore[misc]
         return super().__call__(*args, **options)
 
 
-class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: ignore[misc]
+class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
     """All storage of a session as a file system, for blocking and for asynchronous callers.
 
     Args:
@@ -100,6 +111,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         super().__init__(**options)
         self._storage_type = storage_type
         self._object_options = object_options or ObjectOptions()
+        self._storages: tuple[AsyncSession | None, dict[str, AsyncAreaStorage]] = None, {}
         self._sessions = LoopSessions(
             session,
             email=email,
@@ -126,10 +138,10 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
 
     async def _info(self, path: str, **_: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
-        if _is_top(path):
+        if is_top(path):
             return {"name": path, "size": 0, "type": "directory"}
         storage, inner = await self._at(path)
-        return _info(_base(path), await storage.stat(inner))
+        return _info(base_of(path), await storage.stat(inner))
 
     async def _ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:  # noqa: FBT002 - as fsspec has it
         path = self._strip_protocol(path)
@@ -137,6 +149,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         if not found:
             info = await self._info(path)
             found = [] if info["type"] == "directory" else [info]
+        note_listed(self, found)
         return found if detail else sorted(each["name"] for each in found)
 
     async def _children(self, path: str) -> AsyncIterator[dict[str, Any]]:
@@ -151,8 +164,9 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         else:
             storage, inner = await self._at(path)
             try:
-                async for item in storage.scan(f"{inner.rstrip('/')}/", recursive=False):
-                    yield _info(_base(path), item)
+                async for batch in storage.scan(f"{inner.rstrip('/')}/", recursive=False).batches():
+                    for item in batch:
+                        yield _info(base_of(path), item)
             except NotFoundError:
                 return
 
@@ -165,16 +179,17 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
     ) -> Any:
         path = self._strip_protocol(path)
         detail = options.pop("detail", False)
-        if maxdepth is not None or _is_top(path) or (withdirs and await self._has_directories(path)):
+        if maxdepth is not None or is_top(path) or (withdirs and await self._has_directories(path)):
             return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
         storage, inner = await self._at(path)
-        base, found = _base(path), dict[str, dict[str, Any]]()
+        base, found = base_of(path), dict[str, dict[str, Any]]()
         try:
-            async for item in storage.scan(f"{inner.rstrip('/')}/", recursive=True):
-                info = _info(base, item)
-                if withdirs:
-                    _add_directories(found, path, info["name"])
-                found[info["name"]] = info
+            async for batch in storage.scan(f"{inner.rstrip('/')}/", recursive=True).batches():
+                for item in batch:
+                    info = _info(base, item)
+                    if withdirs:
+                        _add_directories(found, path, info["name"])
+                    found[info["name"]] = info
         except NotFoundError:
             found = {}
         if not found:
@@ -184,6 +199,7 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
                     found[path] = info
         elif withdirs:
             found.setdefault(path, {"name": path, "size": 0, "type": "directory"})
+        note_listed(self, found.values())
         names = sorted(found)
         return {name: found[name] for name in names} if detail else names
 
@@ -203,6 +219,12 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
             if some:
                 found.update(await super()._expand_path(some, recursive, maxdepth, assume_literal=as_written))
         return sorted(found)
+
+    async def _isdir(self, path: str) -> bool:
+        found: bool | None = listed_directory(self, self._strip_protocol(path))
+        if found is None:
+            found = await super()._isdir(path)
+        return found
 
     def created(self, path: str) -> datetime:
         """Raises `UnsupportedError`: storage keeps the time of the last modification only."""
@@ -224,12 +246,12 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
             return b""
         storage, inner = await self._at(path)
         try:
-            chunks = [chunk async for chunk in storage.read(inner, start, end)]
+            data: bytes = await storage._read_whole(inner, start, end)
         except PreconditionFailedError:
             if (await self._info(path))["size"] > (start or 0):
                 raise
             return b""  # the file ends before the range
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return data
 
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         storage, inner = await self._at(self._strip_protocol(path))
@@ -244,6 +266,8 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         **options: Any,
     ) -> None:
         rpath = self._strip_protocol(rpath)
+        if note_pair(self, os.fspath(lpath), rpath):
+            return
         if os.path.isdir(lpath):  # noqa: ASYNC240 - one look
             await self._makedirs(rpath, exist_ok=True)
             return
@@ -251,19 +275,21 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         stored = self._write_options(options)
         if stored.pop("if_match", None) is not None:
             raise UnsupportedError("put_file takes no if_match; use pipe_file or open, which do", operation="put")
-        report = _following(callback)
+        report = of_progress(callback)
         pairs = [(os.fspath(lpath), inner)]
-        await _one(storage.upload_many(pairs, on_progress=report, overwrite=mode != "create", **stored))
+        await raise_own_error(storage.upload_many(pairs, on_progress=report, overwrite=mode != "create", **stored))
 
     async def _get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, **_: Any) -> None:
         rpath = self._strip_protocol(rpath)
+        if not hasattr(lpath, "write") and note_pair(self, rpath, os.fspath(lpath)):
+            return
         storage, inner = await self._at(rpath)
         if hasattr(lpath, "write"):
             async for chunk in storage.read(inner):
                 lpath.write(chunk)
             return
         try:
-            await _one(storage.download_many([(inner, os.fspath(lpath))], on_progress=_following(callback)))
+            await raise_own_error(storage.download_many([(inner, os.fspath(lpath))], on_progress=of_progress(callback)))
         except FileNotFoundError:
             if not await self._isdir(rpath):
                 raise
@@ -271,10 +297,12 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
 
     async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        if note_pair(self, source, target):
+            return
         if (await self._info(source))["type"] == "directory":
             await self._makedirs(target, exist_ok=True)
             return
-        await _one(self._path(source).copy_to(self._path(target)))
+        await raise_own_error(self._path(source).copy_to(self._path(target)))
 
     async def _mv_file(self, path1: str, path2: str) -> None:
         await self._path(self._strip_protocol(path1)).rename(self._path(self._strip_protocol(path2)))
@@ -286,30 +314,6 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
     async def _rm_file(self, path: str, **_: Any) -> None:
         storage, inner = await self._at(self._strip_protocol(path))
         await storage.delete(inner)
-
-    async def _rm(
-        self,
-        path: Any,
-        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
-        batch_size: int | None = None,
-        maxdepth: int | None = None,
-        **options: Any,
-    ) -> None:
-        if maxdepth is not None:
-            await super()._rm(path, recursive=recursive, batch_size=batch_size, maxdepth=maxdepth, **options)
-            return
-        deleted: dict[str, list[str]] = {}
-        for each in await self._expand_path(path, recursive=False):
-            if _is_top(each):
-                raise UnsupportedError(f"{each or '/'} is not deleted as a whole; name a bucket or a directory in it")
-            directory = (await self._info(each))["type"] == "directory"
-            if directory and not recursive:
-                raise IsADirectoryError(f"{each} is a directory; delete it with recursive=True")
-            deleted.setdefault(_base(each), []).append(each + "/" if directory else each)
-        for paths in deleted.values():
-            storage, _ = await self._at(paths[0])
-            inner = [f"/{name.removeprefix(_base(name)).lstrip('/')}" for name in paths]
-            await storage.delete(inner)
 
     async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT002
         path = self._strip_protocol(path)
@@ -386,11 +390,24 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         return self._sessions.get().path(location, storage_type=self._storage_type)
 
     async def _at(self, path: str) -> tuple[Any, str]:
-        """Returns the storage and the path there."""
-        return await self._path(path)._at()
+        """Returns the storage and the path there.
+
+        The storages of remotes are kept: each call finds the remote anew anyway, and its names stay as they are.
+        """
+        base = base_of(path)
+        if base == "local" or base.startswith("unit"):
+            return await self._path(path)._at()
+        session = self._sessions.get()
+        if self._storages[0] is not session:
+            self._storages = session, {}
+        storage = self._storages[1].get(base)
+        if storage is None:
+            storage = session.get_storage_manager().at(base, storage_type=self._storage_type)
+            self._storages[1][base] = storage
+        return storage, inner_path(path)
 
     async def _has_directories(self, path: str) -> bool:
-        if _is_top(path):
+        if is_top(path):
             return False
         storage, _ = await self._at(path)
         return bool((await storage._find()).provider.features.directories)
@@ -405,26 +422,6 @@ class DxflowFileSystem(AsyncFileSystem, metaclass=_InstanceCache):  # type: igno
         condition = given.pop("if_match", None)
         stored: dict[str, Any] = {"options": replace(self._object_options, **given)}
         return stored if condition is None else stored | {"if_match": condition}
-
-
-async def _one(transfer: Awaitable[TransferReport]) -> None:
-    """Awaits the transfer of one item, and raises its own error: callers of fsspec expect `FileNotFoundError`."""
-    try:
-        await transfer
-    except TransferError as error:
-        failed = error.report.failed
-        raise (failed[0].error or error if failed else error) from None
-
-
-def _is_top(path: str) -> bool:
-    """Whether it is the root, a remote without a bucket, or `unit` without a unit."""
-    return path in ("", "unit") or ("/" not in path and path != "local")
-
-
-def _base(path: str) -> str:
-    """Returns the part of a path that names the storage: `aws`, or `unit/Demo`."""
-    segments = path.split("/")
-    return "/".join(segments[: 2 if segments[0] == "unit" else 1])
 
 
 def _info(base: str, item: Item) -> dict[str, Any]:
@@ -445,19 +442,6 @@ def _add_directories(found: dict[str, dict[str, Any]], top: str, name: str) -> N
     while len(above) > len(top) and above not in found:
         found[above] = {"name": above, "size": 0, "type": "directory"}
         above = above.rpartition("/")[0]
-
-
-def _following(callback: Any) -> Callable[[Progress], None] | None:
-    """Returns the function that tells a callback of fsspec how far a transfer is."""
-    if callback is None or callback is DEFAULT_CALLBACK:
-        return None
-
-    def tell(progress: Progress) -> None:
-        if progress.bytes_total is not None:
-            callback.set_size(progress.bytes_total)
-        callback.absolute_update(progress.bytes_done)
-
-    return tell
 
 
 async def _chunks(value: Any) -> AsyncIterator[bytes]:

@@ -112,14 +112,14 @@ class DxflowStore(Store):
                 start = max((await storage.stat(path)).size - byte_range.suffix, 0)
             elif byte_range is not None:
                 raise ValueError(f"Unexpected byte_range, got {byte_range}.")
-            chunks = [chunk async for chunk in storage.read(path, start, end)]
+            data = await storage._read_whole(path, start, end)
         except NotFoundError:
             return None
         except PreconditionFailedError:
             if (await storage.stat(path)).size > start:
                 raise
-            chunks = []  # the value ends before the range
-        return prototype.buffer.from_bytes(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+            data = b""  # the value ends before the range
+        return prototype.buffer.from_bytes(data)
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

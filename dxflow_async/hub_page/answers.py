@@ -34,7 +34,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.server.common.middleware import error_response, refusal
 from dxflow_async.server.hub.requests import BODY_SECONDS
 
-__all__ = ["Lines", "error_answer", "error_tree", "read_object", "send", "while_connected"]
+__all__ = ["Lines", "error_answer", "error_tree", "read_object", "send", "send_end", "too_large", "while_connected"]
 
 T = TypeVar("T")
 
@@ -82,6 +82,12 @@ def error_answer(error: DxflowError) -> web.Response:
     return error_response(status, tree["error"]["code"], tree["error"]["message"], headers)
 
 
+def too_large(message: str, code: str = "too_long") -> web.HTTPError:
+    """Returns an error for a handler to raise."""
+    tree = {"error": {"code": code, "message": message}}
+    return web.HTTPRequestEntityTooLarge(0, text=json.dumps(tree), content_type="application/json")
+
+
 async def read_object(request: web.Request) -> dict[str, Any]:
     """Returns the JSON object in the body of a request.
 
@@ -95,13 +101,7 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         async for chunk in request.content.iter_any():
             content += chunk
             if len(content) > MAX_OBJECT_SIZE:
-                text = f"the body must not be larger than {MAX_OBJECT_SIZE} bytes"
-                raise web.HTTPRequestEntityTooLarge(
-                    MAX_OBJECT_SIZE,
-                    len(content),
-                    text=json.dumps({"error": {"code": "body_too_large", "message": text}}),
-                    content_type="application/json",
-                )
+                raise too_large(f"the body must not be larger than {MAX_OBJECT_SIZE} bytes", "body_too_large")
     try:
         tree = json.loads(content)
     except (ValueError, RecursionError) as error:

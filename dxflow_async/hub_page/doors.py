@@ -15,12 +15,10 @@ from typing import Any, Literal, Protocol
 from aiohttp import web
 
 from dxflow_async.account_connection import SignedIn
-from dxflow_async.config.account_settings import from_account
-from dxflow_async.config.clouds import AzureSettings, GCSSettings, S3Settings
 from dxflow_async.config.settings import Settings
-from dxflow_async.exceptions import ConfigurationError
+from dxflow_async.hub_page.account_settings import unit_check, usable_settings
 from dxflow_async.hub_page.locations import AccountScope, MachineScope
-from dxflow_async.hub_page.places import BUILT_IN_TYPES, account_places, machine_places
+from dxflow_async.hub_page.places import account_places, machine_places
 from dxflow_async.hub_page.visitors import IDLE_SECONDS
 from dxflow_async.hub_page.workspace import Visitor, Workspace
 from dxflow_async.server.embedded import EmbeddedHub
@@ -85,14 +83,23 @@ class AccountDoor:
         home: the hub's directory. Jobs of an account are kept below it.
         ca_bundle: certificate authorities to trust besides the system's.
         idle: seconds after which a visitor without a request, a job or an upload is signed out.
+        local_services: whether accounts may use storage services and units on this machine itself.
     """
 
     mode: Mode = "hub"
     advice = "sign in"
     cookie_path: str | None = None
 
-    def __init__(self, home: Path, *, ca_bundle: Path | None = None, idle: float | None = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        ca_bundle: Path | None = None,
+        idle: float | None = IDLE_SECONDS,
+        local_services: bool = False,
+    ) -> None:
         self.idle = idle
+        self._local_services = local_services
         self._home = home
         self._settings = Settings(home=home, embedded=False, sdk_configuration=False, disk_threads=2)
         if ca_bundle is not None:
@@ -124,7 +131,7 @@ class AccountDoor:
     async def _visitor(self, app: web.Application, issued: SignIn, email: str, namespace: str) -> Visitor:
         accounts, pointer, secret = app[ACCOUNTS], issued.user_pointer, issued.user_secret
         kept = await app[PROVIDERS].all_of(pointer)
-        usable, remotes = _usable(kept)
+        usable, remotes = await asyncio.to_thread(usable_settings, kept, local_services=self._local_services)
         signed_in = SignedIn(
             await self._hub_url(),
             {
@@ -139,6 +146,8 @@ class AccountDoor:
         home = self._home / "page" / pointer
         await asyncio.to_thread(home.mkdir, mode=0o700, parents=True, exist_ok=True)
         session = AsyncSession._of_sign_in(replace(self._settings, home=home), signed_in)
+        check = unit_check(session._resources.threads, local_services=self._local_services)
+        session._resolver.check_unit = check
         scope = AccountScope([name for name, reason in remotes.items() if not reason])
 
         async def release() -> None:
@@ -147,7 +156,7 @@ class AccountDoor:
         async def valid() -> bool:
             return await accounts.user(pointer, secret) is not None
 
-        workspace = Workspace(session, scope, partial(account_places, session, remotes), release)
+        workspace = Workspace(session, scope, partial(account_places, session, remotes, check), release)
         csrf = secrets.token_urlsafe(32)
         return Visitor(email, namespace, csrf, workspace, account=pointer, valid=valid)
 
@@ -156,43 +165,6 @@ class AccountDoor:
             if self._url is None:
                 self._url = await self._hub.start()
         return self._url
-
-
-def _usable(kept: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Returns the settings that stand for themselves, and of each remote why it cannot be used, or an empty text."""
-    usable: dict[str, dict[str, Any]] = {}
-    remotes = {}
-    for name in BUILT_IN_TYPES:
-        given = dict(kept.get(name.upper(), {}))
-        if not given:
-            continue
-        remotes[name] = reason = _dependence(name.upper(), given)
-        if not reason:
-            usable[name.upper()] = given
-    return usable, remotes
-
-
-def _dependence(provider: str, given: dict[str, Any]) -> str:
-    """Says what of this machine an account's settings would use; empty if they use nothing of it.
-
-    An S3 remote without an endpoint gets Amazon's, so that the environment of this machine cannot name another one.
-    """
-    if "service_file" in given or "profile" in given:
-        return "its settings name a file or a profile of another machine; only credentials in the settings work here"
-    try:
-        made = from_account(provider, given)
-    except ConfigurationError as error:
-        return str(error)
-    match made:
-        case S3Settings(access_key=str()):
-            if made.endpoint is None:
-                given["endpoint"] = f"https://s3.{made.region or 'us-east-1'}.amazonaws.com"
-            return ""
-        case AzureSettings() if made.account_key is not None or made.sas_token is not None:
-            return ""
-        case AzureSettings(anonymous=True, account=str()) | GCSSettings(anonymous=True):
-            return ""
-    return "its settings have no credentials; keep an access key or the like at the hub"
 
 
 class MachineDoor:

@@ -7,14 +7,16 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
-from dxflow_async.hub_page import listing
+from dxflow_async.hub_page import contents, job_routes, listing, tus, zips
 from dxflow_async.hub_page.answers import read_object
 from dxflow_async.hub_page.doors import Door
 from dxflow_async.hub_page.guard import Guard, add_headers, check_origin, is_https
+from dxflow_async.hub_page.openapi import paths_of
 from dxflow_async.hub_page.static_files import StaticFiles
 from dxflow_async.hub_page.visitors import Visitors
 from dxflow_async.hub_page.workspace import Visitor
 from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer
+from dxflow_async.server.hub.app import MORE_PATHS
 
 __all__ = ["COOKIE", "create_page_app", "mount_page"]
 
@@ -52,6 +54,7 @@ class _Page:
 
     def add_routes(self) -> None:
         router, guard = self._app.router, self._guard
+        before = {*router.routes()}
         self._app.on_response_prepare.append(add_headers)
         self._app.cleanup_ctx.append(self._open)
         router.add_get("/", guard.open(self._show_page))
@@ -63,6 +66,13 @@ class _Page:
         router.add_get("/page/list", guard.signed_in(listing.list_directory))
         router.add_get("/page/search", guard.signed_in(listing.search))
         router.add_get("/page/size", guard.signed_in(listing.show_size))
+        router.add_get("/page/file", guard.signed_in(contents.download))
+        router.add_get("/page/preview", guard.signed_in(contents.show_preview))
+        router.add_get("/page/image", guard.signed_in(contents.show_image))
+        router.add_get("/page/zip", guard.signed_in(zips.download_zip))
+        tus.add_routes(router, guard)
+        job_routes.add_routes(router, guard)
+        self._app[MORE_PATHS] = paths_of(route for route in router.routes() if route not in before)
 
     async def _open(self, app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(self._static.load)

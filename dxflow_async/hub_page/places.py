@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.hub_page.locations import encode_location
 from dxflow_async.hub_page.workspace import Place
+from dxflow_async.models import Unit
 from dxflow_async.providers import registry
 from dxflow_async.session import AsyncSession
 
@@ -27,33 +28,44 @@ _WORKING = ("READY", "UNKNOWN")
 _TERMINATED = "TERMINATED"
 
 
-async def unit_places(session: AsyncSession) -> list[Place]:
-    """Returns the session's compute units."""
+CheckUnit = Callable[[Unit], Awaitable[None]]
+
+
+async def unit_places(session: AsyncSession, check: CheckUnit | None = None) -> list[Place]:
+    """Returns the session's compute units; `check` raises an error for those that cannot be used."""
     try:
         units = await session.get_compute_manager().list(return_info=True)
     except ConfigurationError:
         return []  # no account, and the settings name no engine
     except DxflowError as error:
         return [Place("Units", "unit:/", "unit", "unit", "unreachable", str(error))]
-    return [
-        Place(each.name, f"unit:/{each.name}/", "unit", "unit", *_unit_state(each.status))
-        for each in units
-        if each.status != _TERMINATED
-    ]
+    found = []
+    for each in units:
+        if each.status == _TERMINATED:
+            continue
+        state, note = _unit_state(each.status)
+        if check is not None:
+            try:
+                await check(each)
+            except DxflowError as error:
+                state, note = "unusable", str(error)
+        found.append(Place(each.name, f"unit:/{each.name}/", "unit", "unit", state, note))
+    return found
 
 
-async def account_places(session: AsyncSession, remotes: Mapping[str, str]) -> list[Place]:
+async def account_places(session: AsyncSession, remotes: Mapping[str, str], check: CheckUnit) -> list[Place]:
     """Returns the places of an account at the hub.
 
     Args:
         session: the account's session.
         remotes: the account's remotes, and why each cannot be used; empty where it can.
+        check: raises an error for units that cannot be used.
     """
     places = [
         Place(name, f"{name}:/", "remote", BUILT_IN_TYPES[name], "unusable" if reason else "ok", reason)
         for name, reason in remotes.items()
     ]
-    return [*places, *await unit_places(session)]
+    return [*places, *await unit_places(session, check)]
 
 
 async def machine_places(session: AsyncSession) -> Sequence[Place]:

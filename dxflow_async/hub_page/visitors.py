@@ -125,6 +125,15 @@ class Visitors:
             for visitor in [*self._visitors.values()]:
                 if self._is_idle(visitor, now):
                     self._end(visitor)
+                else:
+                    await _sweep(visitor)
+
+
+async def _sweep(visitor: Visitor) -> None:
+    try:
+        await visitor.workspace.sweep()
+    except Exception:  # noqa: BLE001 - the others are looked at all the same
+        _log.exception("what a visitor had left open could not be closed")
 
 
 async def _close(visitor: Visitor) -> None:

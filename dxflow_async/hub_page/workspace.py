@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dxflow_async.hub_page.directories import Listings
+from dxflow_async.hub_page.jobs import PageJobs
 from dxflow_async.hub_page.locations import Scope
+from dxflow_async.hub_page.uploads import Uploads
 from dxflow_async.session import AsyncSession
 
 __all__ = ["Place", "Visitor", "Workspace"]
@@ -61,13 +63,20 @@ class Workspace:
         self.scope = scope
         self.places = places
         self.listings = Listings()
+        self.uploads = Uploads(session)
+        self.jobs = PageJobs(session)
         self._release = release
         self._closing: asyncio.Future[None] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether a job runs or an upload is unfinished."""
-        return False
+        return self.uploads.busy or self.jobs.busy
+
+    async def sweep(self) -> None:
+        """Ends what nobody goes on with."""
+        await self.uploads.sweep()
+        await self.listings.sweep()
 
     async def aclose(self) -> None:
         """Ends uploads, keeps the finished parts of jobs, and closes the session. May be called several times."""
@@ -77,6 +86,8 @@ class Workspace:
 
     async def _close(self) -> None:
         try:
+            await self.jobs.aclose()
+            await self.uploads.aclose()
             await self.listings.aclose()
             await self.session.aclose()
         finally:

@@ -20,6 +20,7 @@ from dxflow_async.pages.document import (
     text,
     tile,
 )
+from dxflow_async.plurals import counted
 from dxflow_async.timeline import Bucket, Timeline
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _item_count(report: TransferReport, timeline: Timeline) -> int:
 
 
 def _summary(report: TransferReport, timeline: Timeline) -> str:
-    return f"{number_text(_item_count(report, timeline))} items, {bytes_text(report.bytes)}"
+    return f"{_items_text(_item_count(report, timeline))}, {bytes_text(report.bytes)}"
 
 
 def _head(report: TransferReport, timeline: Timeline, title: str, failure: str | None, *, interrupted: bool) -> str:
@@ -185,7 +186,7 @@ def _events(timeline: Timeline, end: float) -> str:
     if not groups:
         return ""
     totals = timeline.totals
-    labels = {"retry": f"{totals.retries:,} retries", "throttle": f"{totals.throttles:,} throttled"}
+    labels = {"retry": counted(totals.retries, "retry", "retries"), "throttle": f"{totals.throttles:,} throttled"}
     key = "".join(f'<span><i class="{kind}"></i>{text(labels[kind])}</span>' for kind, _ in groups)
     drawn = marks("Retries and throttles", groups, end)
     return f'{drawn}<div class="key">{key}</div>'
@@ -211,7 +212,7 @@ def _histograms(timeline: Timeline) -> list[str]:
         return []
     sizes = columns("Sizes of items", timeline.sizes.bins(), bytes_text, "items")
     durations = columns("Durations of items", timeline.durations.bins(), duration_text, "items")
-    note = f"{number_text(timeline.sizes.count)} items"
+    note = _items_text(timeline.sizes.count)
     return [card("Sizes", sizes, note=note), card("Durations", durations, note=note)]
 
 
@@ -242,7 +243,7 @@ def _failures(report: TransferReport) -> str:
         parts.append(f'<div class="reason"><p><b>{count}</b>{text(reason)}</p><ul>{names}{more}</ul></div>')
     if len(groups) > _GROUPS:
         parts.append(f'<p class="quiet">and {number_text(len(groups) - _GROUPS)} other reasons</p>')
-    return card("Failures by reason", "".join(parts), note=f"{number_text(len(report.failed))} items", width="wide")
+    return card("Failures by reason", "".join(parts), note=_items_text(len(report.failed)), width="wide")
 
 
 def _notes(report: TransferReport) -> str:
@@ -274,3 +275,7 @@ def _setting(key: str, value: Any) -> str:
     if isinstance(value, float):
         return duration_text(value)
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _items_text(count: int) -> str:
+    return f"{number_text(count)} {'item' if count == 1 else 'items'}"

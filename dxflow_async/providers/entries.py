@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, MISSING, dataclass, field, fields, replace
 from typing import Any, Self
 
 from dxflow_async.digests import ExpectedDigest
@@ -64,6 +64,16 @@ class Entry:
     link: str | None = None
     tag_count: int = 0
     presumed: PresumedDigest | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Workers of an executor get many entries, most of which have only the first fields.
+        values = [getattr(self, name) for name in self.__slots__]
+        while len(values) > 1 and values[-1] == _ENTRY_DEFAULTS[len(values) - 1]:
+            values.pop()
+        return Entry, tuple(values)
+
+
+_ENTRY_DEFAULTS: tuple[Any, ...] = tuple({} if each.default is MISSING else each.default for each in fields(Entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +157,9 @@ class ObjectOptions:
 
     def named(self) -> list[str]:
         """Returns the names of the options that `Features.options` must have."""
+        system = self.cache_control, self.content_disposition, self.content_encoding, self.content_language
+        if (self.storage_class, *system, self.tags, self.encryption) == _NONE_NAMED:
+            return []  # as nearly all options do
         return [name for name in _CHECKED if getattr(self, name) is not None]
 
     def with_defaults(self, defaults: ObjectOptions) -> ObjectOptions:
@@ -181,3 +194,4 @@ class ObjectOptions:
 
 
 _CHECKED = ("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")
+_NONE_NAMED = (None,) * len(_CHECKED)

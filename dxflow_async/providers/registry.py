@@ -17,15 +17,17 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from dxflow_async.concurrency.threads import Threads
     from dxflow_async.providers.contract import Provider
+    from dxflow_async.providers.entries import Entry
     from dxflow_async.providers.http import HTTP
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "ProviderResources",
     "create_provider",
     "create_stand_in",
+    "disk_entries",
     "kind_of_scheme",
     "kind_of_settings",
     "local_provider",
@@ -171,6 +174,23 @@ def local_provider(root: str | Path, threads: Threads, *, follow_symlinks: bool 
     return LocalProvider(root, threads, follow_symlinks=follow_symlinks)
 
 
+def disk_entries(path: str, *, recursive: bool = False) -> Iterator[Entry]:
+    """Yields what is below a directory of this machine's disks, in the order of the names. Blocks.
+
+    It needs no session, no event loop and no thread, and follows symbolic links as the user's own files do.
+
+    Args:
+        path: the absolute path of the directory.
+        recursive: whether to yield everything below it.
+
+    Raises:
+        OSError: it is no directory, or cannot be read.
+    """
+    from dxflow_async.providers.local.root import Root
+
+    return Root("/", follow_symlinks=True).walk(f"{path.strip('/')}/".lstrip("/"), recursive=recursive)
+
+
 def create_stand_in(storage_type: str, root: Path, resources: ProviderResources) -> Provider:
     """Makes a local directory that takes the place of a remote that is not configured; a log line says so.
 
@@ -236,6 +256,8 @@ class _Kinds(Mapping[str, ProviderKind]):
     """Kinds by name, each loaded when it is asked for."""
 
     def __init__(self) -> None:
+        from importlib.metadata import EntryPoint
+
         self._loaded: dict[str, ProviderKind] = {}
         self._broken: dict[str, str] = {}
         self._ours = {name: EntryPoint(name, value, GROUP) for name, value in _OURS.items()}
@@ -285,6 +307,8 @@ class _Kinds(Mapping[str, ProviderKind]):
     def _found(self) -> dict[str, list[EntryPoint]]:
         """What other packages have registered, by name. Nobody replaces a kind of ours."""
         if self._others is None:
+            from importlib.metadata import entry_points
+
             self._others = {}
             for point in entry_points(group=GROUP):
                 if point.name not in self._ours:

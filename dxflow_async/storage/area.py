@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dxflow_async.checksum import label
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.location_path import LocationPath
 from dxflow_async.models import Item
 from dxflow_async.paths import check_is_path, key_of, parse_location
-from dxflow_async.providers.contract import Entry, Provider
 from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.journal.records import AreaId
+
+if TYPE_CHECKING:
+    from dxflow_async.providers.contract import Entry, Provider
 
 __all__ = ["Area", "LocalArea", "URLArea", "UnitArea"]
 
@@ -109,6 +112,7 @@ class Area:
             entry.metadata,
             entry.version,
             entry.latest,
+            entry.unreadable,
         )
 
 

@@ -11,7 +11,6 @@ from dxflow_async.exceptions import AlreadyExistsError, NotFoundError
 from dxflow_async.models import TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area_listing import AreaListing
-from dxflow_async.storage.files.object_ranges import ObjectRanges
 from dxflow_async.storage.files.opening import AnyFile, FileMode, Opening, OpenOptions, OpenRules, as_text, check_mode
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
@@ -118,6 +117,8 @@ class AreaFiles(AreaListing, ABC):
                 operation="open",
                 path=path,
             )
+        from dxflow_async.storage.files.object_ranges import ObjectRanges
+
         return AsyncFileReader(ObjectRanges(self._resources, area, entry), path, self._resources.owner)
 
     async def _check_new(self, path: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Literal, Unpack
+from typing import Literal, Self, Unpack
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.quantities import to_seconds
@@ -20,19 +20,14 @@ from dxflow_async.models import DeleteResult, TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_files import AreaFiles
-from dxflow_async.storage.deletion import Deletion, delete_matching, keys_to_delete, single_path
 from dxflow_async.storage.object_views import reading_area, unsupported
-from dxflow_async.storage.reading import read_object
 from dxflow_async.storage.resolver import ResolvedLocation
-from dxflow_async.storage.stream_writes import write_stream
 from dxflow_async.storage.transfer_service import Pairs
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.failures import translated
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import directory
-from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import CallOptions, RunOptions
 
@@ -219,6 +214,8 @@ class AsyncAreaStorage(AreaFiles):
             AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
         """
+        from dxflow_async.storage.stream_writes import write_stream
+
         rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite)
         destination = rules.applied_to(ResolvedLocation(path, await self._find()), "write")
         area = destination.area
@@ -266,7 +263,16 @@ class AsyncAreaStorage(AreaFiles):
         async def find() -> Area:
             return reading_area(await self._find(), path, version, encryption)
 
+        from dxflow_async.storage.reading import read_object
+
         return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
+
+    async def _read_whole(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+        """Returns the bytes that `read` yields; raises as it does."""
+        from dxflow_async.storage.reading import read_whole
+
+        self._resources.check_open()
+        return await read_whole(self._resources, self._find, path, start, end)
 
     async def copy(
         self,
@@ -292,6 +298,16 @@ class AsyncAreaStorage(AreaFiles):
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
         return await self._transfers.relocate(source, destination, on_progress, running, rules=rules)
 
+    async def _copy_many(
+        self, pairs: Pairs, to: Self | None = None, *, on_progress: OnProgress | None = None
+    ) -> TransferReport:
+        """Copies objects to paths of this area, or of another one, in one call. Of a directory only itself is made."""
+        area = await self._find()
+        source = ResolvedLocation("", area)
+        destination = source if to is None else ResolvedLocation("", await to._find())
+        rules, arguments = WriteRules(), {"into": None}
+        return await self._transfers.run("copy", source, destination, arguments, on_progress, pairs=pairs, rules=rules)
+
     async def move(
         self,
         src: str,
@@ -313,6 +329,8 @@ class AsyncAreaStorage(AreaFiles):
         Raises:
             UnsupportedError: directories are not real there: a directory is what names of objects begin with.
         """
+        from dxflow_async.transfer.planning.directories import make_directory
+
         area = await self._find()
         place = directory(area.place(path))
         if not place.key:
@@ -366,6 +384,8 @@ class AsyncAreaStorage(AreaFiles):
         **where: Unpack[CallOptions],
     ) -> DeleteResult:
         """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
+        from dxflow_async.storage.deletion import Deletion, delete_matching, single_path
+
         running, area = RunOptions.of(**where), await self._find()
         if if_match is not None:
             return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
@@ -377,6 +397,8 @@ class AsyncAreaStorage(AreaFiles):
         return await deletion.run((path,) if isinstance(path, str) else path, running.timeout)
 
     def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
+        from dxflow_async.storage.deletion import keys_to_delete
+
         return keys_to_delete(self._resources, area, path)
 
     # Sharing
@@ -405,5 +427,7 @@ class AsyncAreaStorage(AreaFiles):
             stands_in = area.provider.name != area.name
             advice = "configure the real provider" if stands_in else "copy the object to a cloud, and sign it there"
             raise unsupported(area, "presign", path, f"{area.provider.name} storage has no URLs; {advice}")
+        from dxflow_async.transfer.failures import translated
+
         with translated(area.provider):
             return await area.provider.presign(area.key(path), seconds, method=method)

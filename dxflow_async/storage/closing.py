@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from dxflow_async.concurrency.shielded import clean_up
-from dxflow_async.storage.resolver import LocationResolver
-from dxflow_async.transfer.resources import Resources
+
+if TYPE_CHECKING:
+    from dxflow_async.storage.resolver import LocationResolver
+    from dxflow_async.transfer.resources import Resources
 
 __all__ = ["close_session"]
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from anyio import Lock
 
 from dxflow_async.providers.contract import Provider
-from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import retry
+
+if TYPE_CHECKING:
+    from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Connections"]
 

@@ -17,6 +17,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import DeleteResult, TransferReport, TransferResult
 from dxflow_async.paths import key_of
+from dxflow_async.plurals import counted
 from dxflow_async.providers.common.conditions import check_matching
 from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.http import Call
@@ -173,7 +174,8 @@ class Deletion:
         except TimeoutError:
             if not limit.expired():
                 raise
-            text = f"the deletion took longer than {seconds:g} s, and {self._asked} items were tried"
+            tried = f"{counted(self._asked, 'item')} {'was' if self._asked == 1 else 'were'} tried"
+            text = f"the deletion took longer than {seconds:g} s, and {tried}"
             raise TransferTimeoutError(text, report=self._report, operation="delete") from None
         finally:
             meter.stop()
@@ -259,8 +261,8 @@ class Deletion:
         rest = "; so many failed that the rest was not tried" if self._gave_up else ""
         last = "" if self._error is None else f"; it ended early: {self._error}"
         return TransferError(
-            f"{len(failed)} of {self._asked} items could not be deleted, {deleted} were{rest}; "
-            f"the first: {first}{last}",
+            f"{len(failed)} of {counted(self._asked, 'item')} could not be deleted, {deleted} "
+            f"{'was' if deleted == 1 else 'were'}{rest}; the first: {first}{last}",
             report=self._report,
             provider=first.provider,
             operation=first.operation,

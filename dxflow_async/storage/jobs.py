@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, StorageError
 from dxflow_async.models import JobList, Leftover
 from dxflow_async.storage.leftovers import left_files, left_uploads, remove_files, remove_uploads
-from dxflow_async.storage.resolver import LocationResolver
 from dxflow_async.storage.resumed_job import open_job, resolved_ends
 from dxflow_async.transfer.journal.jobfile import JobFile, job_ids
 from dxflow_async.transfer.journal.schema import DamagedJobFile
-from dxflow_async.transfer.resources import Resources
+
+if TYPE_CHECKING:
+    from dxflow_async.storage.resolver import LocationResolver
+    from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Jobs"]
 

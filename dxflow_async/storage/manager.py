@@ -18,7 +18,7 @@ from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.listing import directory_path
 from dxflow_async.storage.transfer_service import Pairs, TransferService
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import CallOptions
 

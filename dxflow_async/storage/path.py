@@ -20,7 +20,7 @@ from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.resolver import Written
 from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.sync.sync import Rules, SyncOptions
+from dxflow_async.transfer.sync.rules import Rules, SyncOptions
 
 __all__ = ["AsyncStoragePath"]
 
@@ -104,7 +104,7 @@ class AsyncStoragePath(LocationPath):
     async def read_bytes(self) -> bytes:
         """Returns all bytes of the object."""
         storage, path = await self._at()
-        return b"".join([chunk async for chunk in storage.read(path)])
+        return await storage._read_whole(path)
 
     async def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Returns the object as text."""

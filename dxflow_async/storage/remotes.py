@@ -6,10 +6,9 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
-from dxflow_async.account_connection import AccountConnection
 from dxflow_async.concurrency.imports import importing
 from dxflow_async.config.clouds import AzureSettings
 from dxflow_async.config.connection_string import parse_connection_string
@@ -20,10 +19,13 @@ from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.foreign_locations import is_azure_url, without_secrets
 from dxflow_async.paths import PROVIDERS, unknown_location
 from dxflow_async.providers import registry
-from dxflow_async.providers.contract import Provider
 from dxflow_async.security.redaction import Secret, redacted
 from dxflow_async.storage.url_origins import is_at_remote, is_same_server
-from dxflow_async.transfer.resources import Resources
+
+if TYPE_CHECKING:
+    from dxflow_async.account_connection import AccountConnection
+    from dxflow_async.providers.contract import Provider
+    from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Remote", "Remotes", "URLRemote"]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.location_path import LocationPath
+from dxflow_async.models import Unit
 from dxflow_async.paths import (
     URL,
     Location,
@@ -23,15 +24,18 @@ from dxflow_async.paths import (
     unknown_scheme,
 )
 from dxflow_async.providers import registry
-from dxflow_async.providers.contract import Provider
 from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.connections import Connections
 from dxflow_async.storage.remotes import Remote, Remotes, URLRemote
 from dxflow_async.storage.units import UnitVolumes
 from dxflow_async.storage.url_areas import URLAreas
-from dxflow_async.transfer.journal.records import AreaId, JobSpec
 from dxflow_async.transfer.planning.destination import LocalPlaces
-from dxflow_async.transfer.resources import Resources
+
+if TYPE_CHECKING:
+    from dxflow_async.account_connection import AccountConnection
+    from dxflow_async.providers.contract import Provider
+    from dxflow_async.transfer.journal.records import AreaId, JobSpec
+    from dxflow_async.transfer.resources import Resources
 
 __all__ = ["Areas", "LocalText", "LocationResolver", "ResolvedLocation", "Written"]
 
@@ -118,6 +122,8 @@ class LocationResolver:
         self._url_areas = URLAreas(resources, self._connections)
         self._volumes = UnitVolumes(resources)
         self._local_places = LocalPlaces(resources.threads)
+        self.check_unit: Callable[[Unit], Awaitable[None]] | None = None
+        """Raises an error for units of the account that must not be reached; None: all of them may be."""
 
     @property
     def account(self) -> AccountConnection:
@@ -254,7 +260,10 @@ class LocationResolver:
             return await self._volumes.open_engine(name, engine)
         # Asked for each time: a unit that was restarted may have another address.
         hub = await self._account.unit_hub()
-        return await self._volumes.open(await hub.find(name))
+        unit = await hub.find(name)
+        if self.check_unit is not None:
+            await self.check_unit(unit)
+        return await self._volumes.open(unit)
 
     async def areas_of(self, spec: JobSpec) -> Areas:
         """Returns the areas of an earlier call's source and destination.
@@ -279,8 +288,7 @@ class LocationResolver:
     async def _area_of(self, area_id: AreaId | None) -> Area | None:
         if area_id is None:
             return None
-        area = (await self.resolve(area_id.location, area_id.storage_type)).area
-        assert area is not None
+        area = await self.area_of(area_id.location, area_id.storage_type)
         if area.where != area_id.place:
             raise ConfigurationError(
                 f"the job was begun with {area_id.place}, and the settings name {area.where}; set them as they were"

@@ -18,7 +18,7 @@ from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.selection import Selection
-from dxflow_async.transfer.sync.sync import Rules
+from dxflow_async.transfer.sync.rules import Rules
 
 __all__ = ["ResumedJob", "check_arguments", "check_key_known", "given_pairs", "open_job", "resolved_ends"]
 

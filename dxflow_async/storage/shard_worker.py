@@ -167,7 +167,7 @@ class _Process:
                 atexit.register(self.close)
                 Finalize(self, self.close, exitpriority=10)
             worker = self._workers.get(key)
-            if worker is None:
+            if worker is None or not worker.alive:
                 worker = self._workers[key] = _Worker(setup, shard)
             self._workers.move_to_end(key)
             worker.shards += 1
@@ -224,10 +224,18 @@ class _Worker:
         self._disks: dict[tuple[str, bool], Provider] = {}
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="dxflow-worker", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            raise MemoryError("no thread can be started") from error
         self._resources: Resources
         self._resolver: LocationResolver
         self._call(self._open())
+
+    @property
+    def alive(self) -> bool:
+        """Whether its event loop runs. One that ran out of memory has ended."""
+        return self._thread.is_alive()
 
     def do(self, shard: Shard, dropped: Callable[[], bool]) -> ShardReceipt:
         """Does a shard, unless its call is cancelled."""

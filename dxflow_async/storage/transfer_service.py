@@ -3,6 +3,8 @@
 Each call is described by a `JobSpec`. A new call makes one from its arguments, a resumed call reads it from the job's
 file; from there on both take the same way: the items are planned and transferred, the listing cache learns what was
 stored, and a report with failures gets its `retry_failed`.
+
+What plans and moves items is imported by the first call that needs it: a session that only lists starts sooner.
 """
 
 from __future__ import annotations
@@ -11,35 +13,17 @@ import asyncio
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
 
 from dxflow_async.exceptions import NotFoundError, TransferError
 from dxflow_async.glob_patterns import has_magic
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import key_of
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.storage.area import Area
 from dxflow_async.storage.early_totals import early_totals
-from dxflow_async.storage.listing import ListingCache
 from dxflow_async.storage.object_views import reading_area
-from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
-from dxflow_async.storage.resumed_job import (
-    ResumedJob,
-    check_arguments,
-    check_key_known,
-    given_pairs,
-    open_job,
-    resolved_ends,
-)
-from dxflow_async.storage.worker_pools import WorkerPools
 from dxflow_async.storage.write_rules import WriteRules
-from dxflow_async.transfer.context import Place, TransferContext
-from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
-from dxflow_async.transfer.executor.options import Workers
-from dxflow_async.transfer.journal.jobfile import JobFile
-from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.planning.destination import (
     Destination,
@@ -48,19 +32,25 @@ from dxflow_async.transfer.planning.destination import (
     RemoteDestination,
     directory,
 )
-from dxflow_async.transfer.planning.directories import remove_emptied
-from dxflow_async.transfer.planning.download import download, download_each
-from dxflow_async.transfer.planning.globbing import matching
-from dxflow_async.transfer.planning.listed_names import with_missing
-from dxflow_async.transfer.planning.relocate import look_up
-from dxflow_async.transfer.planning.several import relocate_each
-from dxflow_async.transfer.planning.upload import expand, upload, upload_each
-from dxflow_async.transfer.progress import OnProgress
-from dxflow_async.transfer.resources import Resources, TransferCall
 from dxflow_async.transfer.run_options import RunOptions
 from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.check_report import CheckReport
-from dxflow_async.transfer.sync.sync import Rules, Sync
+from dxflow_async.transfer.sync.rules import Rules
+
+if TYPE_CHECKING:
+    from dxflow_async.storage.area import Area
+    from dxflow_async.storage.listing import ListingCache
+    from dxflow_async.storage.resolver import LocationResolver, ResolvedLocation, Written
+    from dxflow_async.storage.worker_pools import WorkerPools
+    from dxflow_async.transfer.context import Place, TransferContext
+    from dxflow_async.transfer.engine import TransferItem
+    from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
+    from dxflow_async.transfer.executor.options import Workers
+    from dxflow_async.transfer.journal.jobfile import JobFile
+    from dxflow_async.transfer.journal.journal import Journal
+    from dxflow_async.transfer.progress import OnProgress
+    from dxflow_async.transfer.resources import Resources, TransferCall
+    from dxflow_async.transfer.sync.sync import Sync
 
 __all__ = ["Pairs", "TransferService"]
 
@@ -68,9 +58,6 @@ _HERE = RunOptions()
 
 _HANGS, _LEAST_HANG_SECONDS = 2, 5.0
 """A worker that is not heard of for so many stall timeouts, and at least for so many seconds, hangs."""
-
-_CHOOSING = ("include", "exclude", "files", "newer", "older", "larger", "smaller")
-"""Arguments of a call that leave something out."""
 
 Pairs = Iterable[tuple[str, str]] | AsyncIterable[tuple[str, str]]
 """Pairs of source and destination paths, as `upload_many` and `download_many` take them."""
@@ -86,14 +73,19 @@ class TransferService:
 
     Attributes:
         resources, resolver, cache: as given.
-        pools: where calls run that are given workers.
     """
 
     def __init__(self, resources: Resources, resolver: LocationResolver, cache: ListingCache) -> None:
         self.resources = resources
         self.resolver = resolver
         self.cache = cache
-        self.pools = WorkerPools(resources, resolver.account)
+
+    @cached_property
+    def pools(self) -> WorkerPools:
+        """Where calls run that are given workers."""
+        from dxflow_async.storage.worker_pools import WorkerPools
+
+        return WorkerPools(self.resources, self.resolver.account)
 
     async def copy(
         self,
@@ -156,6 +148,8 @@ class TransferService:
 
     async def check(self, a: Written, b: Written, rules: Rules, storage_type: str) -> CheckReport:
         """Compares; see `AsyncSession.check`."""
+        from dxflow_async.transfer.planning.relocate import look_up
+
         source, destination = [await self.resolver.resolve(each, storage_type) for each in (a, b)]
         area, path = destination.area, destination.path
         place = LocalPlaces(self.resources.threads).place(path) if area is None else area.place(path)
@@ -183,7 +177,7 @@ class TransferService:
             arguments: the call's other arguments, in plain JSON types.
             on_progress: called with a `Progress` at most ten times a second.
             running: how the call runs.
-            pairs: the items of `upload_many` and `download_many`.
+            pairs: the items of `upload_many` and `download_many`, or those of a copy of several objects.
             rules: what is stored with the objects, and which objects are replaced.
 
         Raises:
@@ -203,6 +197,9 @@ class TransferService:
         self, job_id: str, on_progress: OnProgress | None = None, running: RunOptions = _HERE
     ) -> TransferReport:
         """Resumes a job; see `AsyncSession.resume`."""
+        from dxflow_async.storage.resumed_job import open_job
+        from dxflow_async.transfer.journal.jobfile import JobFile
+
         self.resources.check_open()
         threads = self.resources.threads
         file = await threads.acquire(open_job, self.resources, job_id, release=JobFile.close)
@@ -215,12 +212,16 @@ class TransferService:
         self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], running: RunOptions
     ) -> TransferReport:
         """Repeats a call, except for the items that are done; see `TransferReport.retry_failed`."""
+        from dxflow_async.storage.resumed_job import given_pairs, resolved_ends
+
         if job_id is not None:
             return await self.resume(job_id, None, running)
         areas = await self.resolver.areas_of(spec)
         return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, running)
 
     async def _resume(self, file: JobFile, on_progress: OnProgress | None, running: RunOptions) -> TransferReport:
+        from dxflow_async.storage.resumed_job import ResumedJob, check_arguments, check_key_known, resolved_ends
+
         run = self.resources.threads.run
         spec = await run(lambda: file.spec)
         with file.reading():
@@ -254,9 +255,10 @@ class TransferService:
         call.start()
         try:
             async with asyncio.timeout(running.timeout) as limit:
-                if not (meter.watched and await self._is_local_tree(spec, source)):
+                if not meter.watched or source.area is not None or spec.source is None or spec.operation == "sync":
                     return await self._transfer(call, again, source, destination, pairs)
-                async with early_totals(self.resources.threads, source.paths, meter):
+                selection = Selection.from_json(spec.arguments)
+                async with early_totals(self.resources.threads, source.paths, selection, meter):
                     return await self._transfer(call, again, source, destination, pairs)
         except TimeoutError:
             if not limit.expired():
@@ -264,14 +266,6 @@ class TransferService:
             raise call.timed_out() from None
         finally:
             call.stop()
-
-    async def _is_local_tree(self, spec: JobSpec, source: ResolvedLocation) -> bool:
-        """Returns whether a call transfers everything below local directories."""
-        chooses = spec.operation == "sync" or spec.source is None or _chooses(spec.arguments)
-        if chooses or source.area is not None:
-            return False
-        paths = source.paths
-        return await self.resources.threads.run(lambda: all(os.path.isdir(path) for path in paths))
 
     async def _transfer(
         self,
@@ -292,6 +286,8 @@ class TransferService:
 
     def deleter(self, area: Area, workers: Workers | None) -> Coordinator | None:
         """Returns what has workers delete objects of an area; None without workers."""
+        from dxflow_async.transfer.executor.coordinator import Coordinator
+
         spec = JobSpec("copy", None, None, {}, (area.id, area.id), self.resolver.account.name)
         placement = self._placement(workers, spec)
         return None if placement is None else Coordinator(placement, None, self.resources.threads)
@@ -299,6 +295,8 @@ class TransferService:
     def _placement(self, workers: Workers | None, spec: JobSpec) -> Placement | None:
         if workers is None:
             return None
+        from dxflow_async.transfer.executor.coordinator import Placement
+
         settings, executor = self.resources.settings, self.pools.executor_for(workers)
         template = partial(self.pools.template, workers, spec, executor)
         hang_seconds = max(_HANGS * settings.stall_timeout, _LEAST_HANG_SECONDS)
@@ -313,6 +311,11 @@ class TransferService:
         pairs: Pairs,
     ) -> AsyncIterator[TransferItem]:
         """Returns the items of a call, which are planned as they are transferred."""
+        from dxflow_async.transfer.planning.download import download, download_each
+        from dxflow_async.transfer.planning.listed_names import with_missing
+        from dxflow_async.transfer.planning.several import copy_pairs, relocate_each
+        from dxflow_async.transfer.planning.upload import upload, upload_each
+
         threads, arguments, operation = self.resources.threads, spec.arguments, spec.operation
         rules = WriteRules.from_json(arguments, public=_is_public(destination.area))
         options, overwrite = rules.options, rules.overwrite
@@ -333,6 +336,12 @@ class TransferService:
             assert source.area is not None
             area = reading_area(source.area, source.path, arguments.get("version"), None)
             return download(context, threads, area.place(source.path), destination.path, overwrite=overwrite)
+        if spec.source is None:
+            assert source.area is not None
+            assert destination.area is not None
+            from_place, to_place = source.area.place, destination.area.place
+            copied = ((from_place(s), to_place(d)) async for s, d in _each(pairs))
+            return copy_pairs(context, copied, options, overwrite=overwrite)
         end, move = await self._destination(destination), operation == "move"
         selection = Selection.from_json(arguments)
         if not selection.takes_all:
@@ -368,6 +377,8 @@ class TransferService:
         transfer: Callable[[], Awaitable[TransferReport]],
     ) -> TransferReport:
         """Moves, and removes the directories that the move has emptied."""
+        from dxflow_async.transfer.planning.directories import remove_emptied
+
         tops = await self._tops(source)
         try:
             report = await self._finish(again, source, destination, transfer())
@@ -431,6 +442,8 @@ class TransferService:
 
     async def _tops(self, source: ResolvedLocation) -> list[Place]:
         """The real directories that a move is to leave empty, or to remove."""
+        from dxflow_async.transfer.planning.upload import expand
+
         threads, area = self.resources.threads, source.area
         if area is not None:
             return [place for path in source.paths async for place in self._remote_tops(area, path)]
@@ -444,6 +457,8 @@ class TransferService:
         return [directory(files.place(path)) for path in paths if await threads.run(_is_real_directory, path)]
 
     async def _remote_tops(self, area: Area, path: str) -> AsyncIterator[Place]:
+        from dxflow_async.transfer.planning.globbing import matching
+
         provider, key = area.provider, area.key(path)
         if not has_magic(key):
             yield directory(area.place(path))
@@ -454,15 +469,12 @@ class TransferService:
                     yield directory(area.place(area.path(entry.key)))
 
     async def _sync(self, source: ResolvedLocation, destination: ResolvedLocation, rules: Rules) -> Sync:
+        from dxflow_async.transfer.sync.sync import Sync
+
         place = source.area.place(source.path) if source.area is not None else None
         place = place or LocalPlaces(self.resources.threads).place(source.path)
         options = ObjectOptions(public=_is_public(destination.area))
         return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
-
-
-def _chooses(arguments: Mapping[str, Any]) -> bool:
-    """Returns whether a call leaves out some of what is below its source."""
-    return any(arguments.get(name) for name in _CHOOSING)
 
 
 def _is_public(area: Area | None) -> bool:

@@ -10,7 +10,7 @@ from dxflow_async.exceptions import ConfigurationError, UnsupportedError
 from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.transfer.context import Symlinks
-from dxflow_async.transfer.items.overwriting import Overwrite, check_overwrite
+from dxflow_async.transfer.overwrite import Overwrite, check_overwrite
 
 __all__ = ["WriteRules", "check_options", "merged_options"]
 

@@ -72,21 +72,22 @@ class Gate:
     Attributes:
         capacity: how many tasks may be inside.
         inside: how many tasks are inside.
+        waiters: of the tasks that wait, in order.
     """
 
     def __init__(self) -> None:
         self.capacity = 0
         self.inside = 0
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self.waiters: deque[asyncio.Future[None]] = deque()
 
     @property
     def waiting(self) -> bool:
         """Whether a task waits."""
-        return bool(self._waiters)
+        return bool(self.waiters)
 
     def try_enter(self) -> bool:
         """Takes a place if there is a free one, and returns whether it did."""
-        free = self.inside < self.capacity and not self._waiters
+        free = self.inside < self.capacity and not self.waiters
         self.inside += free
         return free
 
@@ -95,7 +96,7 @@ class Gate:
         if self.try_enter():
             return
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self.waiters.append(waiter)
         try:
             await waiter
         except BaseException:
@@ -106,12 +107,13 @@ class Gate:
     def leave(self) -> None:
         """Gives a place back."""
         self.inside -= 1
-        self.admit()
+        if self.waiters:
+            self.admit()
 
     def admit(self) -> None:
         """Lets waiters in while places are free."""
-        while self._waiters and self.inside < self.capacity:
-            waiter = self._waiters.popleft()
+        while self.waiters and self.inside < self.capacity:
+            waiter = self.waiters.popleft()
             if not waiter.done():
                 self.inside += 1
                 waiter.set_result(None)
@@ -189,9 +191,11 @@ class Lane(ABC):
         if not gate.inside and (now := self._clock()) - self._left_at > _WINDOW:
             self._law.interrupted()
             self._start_window(now + self.round_trip)
-        entered = gate.try_enter()
-        self.full = self.full or not entered
-        return entered
+        if gate.inside < gate.capacity and not gate.waiters:
+            gate.inside += 1
+            return True
+        self.full = True
+        return False
 
     def leave(self, permit: Permit, error: BaseException | None) -> bool:
         """Gives a place back, and returns whether the limit has changed."""
@@ -405,7 +409,7 @@ class AdaptiveLimit:
             size: the bytes that the request moves.
             kind: of the request; its time is compared with those of the same kind.
         """
-        permit = self.try_acquire(size, kind) or await self.acquire(size, kind)
+        permit = self.try_acquire(size, kind) or await self.wait(size, kind)
         try:
             result = await request()
         except BaseException as error:
@@ -427,9 +431,10 @@ class AdaptiveLimit:
 
     async def acquire(self, size: int = 0, kind: str = "") -> Permit:
         """Waits for a place for a request, and returns it for `release`; see `run`."""
-        permit = self.try_acquire(size, kind)
-        if permit is not None:
-            return permit
+        return self.try_acquire(size, kind) or await self.wait(size, kind)
+
+    async def wait(self, size: int = 0, kind: str = "") -> Permit:
+        """Waits for a place after `try_acquire` found none; see `run`."""
         lane = self._large if size >= LARGE_SIZE else self._small
         await lane.gate.enter()
         if not self._all.try_enter():
@@ -459,11 +464,12 @@ class AdaptiveLimit:
         """
         if isinstance(error, ThrottledError):
             telemetry.throttled(self._endpoint)
-        before = permit.lane.limit
+        gate = permit.lane.gate
+        before = gate.capacity
         changed = permit.lane.leave(permit, error)
         self._all.leave()
         if changed:
-            self._changed(fallen=permit.lane.limit < before and isinstance(error, ThrottledError))
+            self._changed(fallen=gate.capacity < before and isinstance(error, ThrottledError))
 
     def moved(self, size: int) -> None:
         """Counts bytes that arrived."""

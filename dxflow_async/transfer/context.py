@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
-from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.paths import check_key
-from dxflow_async.providers.contract import Part, Provider
-from dxflow_async.transfer.executor.shard import MovedPart, PartRange
-from dxflow_async.transfer.journal.journal import Journal
-from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.progress import Meter
-from dxflow_async.transfer.retry import RetryPolicy
-from dxflow_async.transfer.selection import Selection
 
-__all__ = ["LINK_SUFFIX", "PartMover", "Place", "Symlinks", "TransferContext"]
+if TYPE_CHECKING:
+    from dxflow_async.concurrency.threads import Threads
+    from dxflow_async.providers.contract import Features, ObjectOptions, Part, Provider
+    from dxflow_async.transfer.executor.shard import MovedPart, PartRange
+    from dxflow_async.transfer.journal.journal import Journal
+    from dxflow_async.transfer.limits import Limits
+    from dxflow_async.transfer.overwrite import Overwrite
+    from dxflow_async.transfer.plan import PartPolicy
+    from dxflow_async.transfer.progress import Meter
+    from dxflow_async.transfer.retry import RetryPolicy
+    from dxflow_async.transfer.selection import Selection
+
+__all__ = ["LINK_SUFFIX", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
 
 Symlinks = Literal["follow", "skip", "preserve"]
 """What becomes of symbolic links: they are followed, skipped, or kept as links."""
@@ -26,6 +31,9 @@ LINK_SUFFIX = ".rclonelink"
 
 Source: https://rclone.org/local/#links-l
 """
+
+
+_MAX_POLICIES = 64
 
 
 class Place(NamedTuple):
@@ -63,7 +71,7 @@ class Place(NamedTuple):
 
 
 class PartMover(Protocol):
-    """Has the workers of an executor write parts."""
+    """Has the workers of an executor write parts, and list and copy what is left of long listings."""
 
     async def move(self, span: PartRange, part: Part) -> MovedPart:
         """Has a part of an upload written. Parts of one upload that are asked for together go to one worker.
@@ -75,6 +83,30 @@ class PartMover(Protocol):
         Raises:
             StorageError: the part was not written.
         """
+
+    def share_out(self, rest: ListingRest) -> None:
+        """Takes over what is left of a listing. It is done after everything that the plan yields."""
+
+
+class ListingRest(NamedTuple):
+    """What is left of a long listing of a directory, whose objects are copied to another directory.
+
+    Attributes:
+        context: the call's context.
+        source, target: the two directories.
+        keys: the last keys that were listed. Everything up to the last of them is planned.
+        options: what is stored with the copies.
+        operation: the operation, for errors.
+        overwrite: what happens to objects that are there already.
+    """
+
+    context: TransferContext
+    source: Place
+    target: Place
+    keys: Sequence[str]
+    options: ObjectOptions
+    operation: str
+    overwrite: Overwrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +134,17 @@ class TransferContext:
     part_mover: PartMover | None = None
     symlinks: Symlinks = "follow"
     selection: Selection | None = None
+    _policies: dict[tuple[int, int], tuple[Features, Features, PartPolicy]] = field(default_factory=dict, repr=False)
+
+    def part_policy(self, source: Features, destination: Features) -> PartPolicy:
+        """Returns how objects become parts between two sides; most items of a call have the same two."""
+        known = self._policies.get((id(source), id(destination)))
+        if known is not None:
+            return known[2]
+        from dxflow_async.transfer.plan import PartPolicy
+
+        policy = PartPolicy(source, destination, self.part_size)
+        if len(self._policies) >= _MAX_POLICIES:
+            self._policies.clear()
+        self._policies[id(source), id(destination)] = source, destination, policy  # which keeps the identities theirs
+        return policy

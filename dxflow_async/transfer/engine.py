@@ -23,6 +23,7 @@ from time import monotonic
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.concurrency.pool import open_task_group
@@ -251,6 +252,8 @@ class Engine:
         try:
             async with open_task_group() as group:
                 await self._plan(items, group)
+            # The tasks of a cancelled scope may end before this one sees that it is cancelled.
+            await checkpoint_if_cancelled()
         finally:
             await self._abort_all()
         if self._meter.raised is not None:  # a CancelledError of the callback's ends a worker, and no more
@@ -309,7 +312,8 @@ class Engine:
 
     async def _work(self, group: TaskGroup) -> None:
         while True:
-            found = None if self._free_places() < 0 else self._take()
+            free = self._free_places()
+            found = None if free < 0 else self._take()
             if found is None:
                 if self._planned and not self._running and not self._new:
                     self._wake_all()
@@ -318,7 +322,7 @@ class Engine:
                 self._idle.append(waiter)
                 await waiter
                 continue
-            if self._open or self._new:
+            if free > 0 and (self._open or self._new):
                 self._call_worker(group)
             running, part = found
             try:

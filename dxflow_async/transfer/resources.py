@@ -6,32 +6,36 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dxflow_async.concurrency.descriptors import Descriptors
 from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.sdk_configuration import aws_bundles
-from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ExecutorError, SessionClosedError, TransferError, TransferTimeoutError
 from dxflow_async.models import TransferReport
 from dxflow_async.net import ProxyRules, TLSOptions
+from dxflow_async.plurals import counted
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
 from dxflow_async.security.redaction import printable
 from dxflow_async.transfer.context import PartMover, TransferContext
-from dxflow_async.transfer.engine import Engine, TransferItem
-from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
-from dxflow_async.transfer.executor.seam import ProcessPool
-from dxflow_async.transfer.journal.journal import Journal
-from dxflow_async.transfer.journal.records import ItemId, JobSpec
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.progress import Meter, OnProgress
-from dxflow_async.transfer.recorder import Recorder
 from dxflow_async.transfer.retry import RetryPolicy
 from dxflow_async.transfer.run_options import RunOptions
 from dxflow_async.transfer.running_call import running_call
 from dxflow_async.transfer.waits import Waits
+
+if TYPE_CHECKING:
+    from dxflow_async.config.settings import Settings
+    from dxflow_async.transfer.engine import Engine, TransferItem
+    from dxflow_async.transfer.executor.coordinator import Coordinator, Placement
+    from dxflow_async.transfer.executor.seam import ProcessPool
+    from dxflow_async.transfer.journal.journal import Journal
+    from dxflow_async.transfer.journal.records import ItemId, JobSpec
+    from dxflow_async.transfer.recorder import Recorder
 
 __all__ = ["Resources", "TransferCall", "raise_failures"]
 
@@ -161,6 +165,10 @@ class Resources:
             placement: where the call runs; None: in this process.
             options: how the call runs.
         """
+        from dxflow_async.transfer.executor.coordinator import Coordinator
+        from dxflow_async.transfer.journal.journal import Journal
+        from dxflow_async.transfer.recorder import Recorder
+
         self.check_open()
         if journal is None and self.settings.journal:
             journal = Journal(self.settings.home, self.threads, spec)
@@ -238,6 +246,8 @@ class TransferCall:
             TransferError: some item failed; `report` has every item's result.
             ExecutorError: the workers of the executor cannot go on; `job_id` is what to resume.
         """
+        from dxflow_async.transfer.engine import Engine
+
         journal, meter, limits = self._journal, self.context.meter, self.context.limits
         workers = limits.workers if self._coordinator is None else partial(self._coordinator.most_parts, limits.workers)
         engine = Engine(workers, meter, journal, limits.max_finishing, limits.out_of_descriptors, keeps=self._keeps)
@@ -273,7 +283,8 @@ class TransferCall:
         report, job_id = self.report, None if self._journal is None else self._journal.job_id
         report.seconds, report.job_id = self.context.meter.seconds, job_id
         rest = "" if job_id is None else f"; resume job {job_id} to continue"
-        text = f"the {self.spec.operation} took longer than {self._options.timeout:g} s, and {len(report)} items ended"
+        ended = f"{counted(len(report), 'item')} ended"
+        text = f"the {self.spec.operation} took longer than {self._options.timeout:g} s, and {ended}"
         return TransferTimeoutError(f"{text}{rest}", report=report, operation=self.spec.operation)
 
     def _keeps(self) -> bool:

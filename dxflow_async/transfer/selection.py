@@ -6,13 +6,15 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dxflow_async.config.quantities import parse_size
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.run_options import CallOptions
 from dxflow_async.transfer.sync.filters import NameFilter
+
+if TYPE_CHECKING:
+    from dxflow_async.providers.contract import Entry
 
 __all__ = ["Selection", "SelectionOptions", "split_options"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +22,8 @@ from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
 
 __all__ = ["ME", "YOU", "Answer", "Browser", "browser", "own_page", "running_hub", "running_page"]
+
+BYTES = "application/offset+octet-stream"
 
 ME = {"email": "me@example.org", "password": "correct horse", "namespace": "diphyx"}
 YOU = {**ME, "email": "you@example.org"}
@@ -100,10 +104,39 @@ class Browser:
         self.csrf = answer.tree.get("csrf", "")
         return answer
 
+    async def create(self, location: str, length: int, *, body: bytes | None = None, **fields: str) -> Answer:
+        """Begins an upload, with its first bytes."""
+        pairs = {"location": location, **fields}
+        encoded = ",".join(f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in pairs.items())
+        headers = {"Upload-Length": str(length), "Upload-Metadata": encoded, "Tus-Resumable": "1.0.0"}
+        if body is not None:
+            headers["Content-Type"] = BYTES
+        return await self.request("POST", "page/uploads/", headers=headers, data=None if body is None else stream(body))
+
+    async def patch(self, upload: str, offset: int, data: Any, **headers: str) -> Answer:
+        """Sends the next bytes of an upload."""
+        given = {"Upload-Offset": str(offset), "Tus-Resumable": "1.0.0", "Content-Type": BYTES, **headers}
+        data = stream(data) if isinstance(data, bytes) else data
+        return await self.request("PATCH", f"page/uploads/{upload}", headers=given, data=data)
+
+    async def offset(self, upload: str) -> int | None:
+        """Returns how many bytes of an upload have come; None if there is no such upload."""
+        answer = await self.request("HEAD", f"page/uploads/{upload}", headers={"Tus-Resumable": "1.0.0"})
+        return int(answer.headers["Upload-Offset"]) if answer.status == 200 else None
+
+    async def upload(self, location: str, content: bytes, **fields: str) -> Answer:
+        """Uploads a file in one request."""
+        return await self.create(location, len(content), body=content, **fields)
+
     async def enter(self, ticket: str) -> None:
         """Comes in with a ticket, and keeps the token."""
         assert (await self.get("", ticket=ticket)).status == 303
         self.csrf = (await self.get("page/session")).tree["csrf"]
+
+
+def stream(content: bytes) -> io.BytesIO:
+    """Bytes that the client sends in pieces."""
+    return io.BytesIO(content)
 
 
 @contextlib.asynccontextmanager

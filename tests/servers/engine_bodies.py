@@ -59,6 +59,8 @@ class Bodies(Listing):
                 size += len(piece)
                 if not ignored:
                     file.write(piece)
+                    file.flush()
+                self._moment(f"within an upload of {target.name}")
                 if revokes:
                     raise RefusalError(401, "token is missing or expired")
         return size

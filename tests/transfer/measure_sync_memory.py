@@ -21,7 +21,8 @@ from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.planning.destination import RemoteDestination
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.sync.sync import Rules, Sync
+from dxflow_async.transfer.sync.rules import Rules
+from dxflow_async.transfer.sync.sync import Sync
 
 __all__ = ["CASES"]
 

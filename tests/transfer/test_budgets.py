@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -77,3 +78,54 @@ async def test_reads_ask_the_limits_that_transfers_ask(weed: SeaweedFS, bucket: 
         async for chunk in reading:
             size += len(chunk)
         assert size == 8 * MiB
+
+
+async def test_a_later_call_begins_at_the_number_that_was_found(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """What one call of a session has found about an endpoint holds for the next one, which says so from its start."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(40):
+        (source / f"{number}").write_bytes(b"x" * 1000)
+    seen: list[int] = []
+    async with AsyncSession(settings=settings_for(weed, tmp_path / "home")) as session:
+        storage = session.get_storage_manager()
+        await storage.upload(f"{source}/", f"/{bucket}/first/")
+        (limit,) = session._resources.limits.endpoints.values()
+        began = limit.limit
+        for _ in range(6):  # windows in which all places are taken, and requests take no longer
+            permits = [await limit.acquire(kind="alike") for _ in range(limit.limit)]
+            waiting = asyncio.ensure_future(limit.acquire(kind="alike"))
+            await asyncio.sleep(0.06)
+            for permit in permits:
+                limit.release(permit)
+            limit.release(await waiting)
+        found = limit.limit
+        assert found >= 2 * began
+        await storage.upload(
+            f"{source}/", f"/{bucket}/second/", on_progress=lambda progress: seen.append(progress.concurrency)
+        )
+    assert next(each for each in seen if each) >= found
+
+
+async def test_streams_that_fail_hold_no_bytes(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
+    """Whoever keeps the exceptions of many failed streams keeps their tracebacks, and not what was buffered."""
+
+    async def stream() -> AsyncIterator[bytes]:
+        for _ in range(28):
+            yield bytes(MiB // 4)
+        raise ValueError("it ends here")
+
+    settings = settings_for(weed, tmp_path / "home", part_size=5 * MiB, max_memory_bytes=32 * MiB)
+    async with AsyncSession(settings=settings) as session:
+        storage = session.get_storage_manager()
+        await storage.exists(f"/{bucket}/nothing")
+        tracemalloc.start()
+        try:
+            writes = [storage.write(f"/{bucket}/f{number}", stream()) for number in range(8)]
+            errors = await asyncio.gather(*writes, return_exceptions=True)
+            assert [str(error) for error in errors] == ["it ends here"] * 8
+            kept, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    assert kept < 4 * MiB
+    assert most < 32 * MiB

@@ -34,7 +34,8 @@ export class Browser extends EventTarget {
     this.finding = element("div.finding", { hidden: true, role: "status" });
     this.foot = element("div.foot");
     this.state = element("div.nothing", { hidden: true });
-    this.view = [this.toolbar.root, this.finding, this.list.grid, this.state, this.foot];
+    this.title = element("h1.unseen");
+    this.view = [this.title, this.toolbar.root, this.finding, this.list.grid, this.state, this.foot];
     this._change = () => this._drawState();
     addEventListener("hashchange", () => this.follow());
     if (!NARROW.matches && readDetails() !== "closed") byId("details").hidden = false;
@@ -217,6 +218,7 @@ export class Browser extends EventTarget {
   _names(crumbs = steps(this.location, this.places)) {
     drawCrumbs(byId("crumbs"), crumbs);
     document.title = `${shownName(crumbs.at(-1).name)} · dxflow`;
+    this.title.textContent = shownName(crumbs.at(-1).name);
     this.list.grid.setAttribute("aria-label", `Files in ${shownName(crumbs.at(-1).name)}`);
   }
 

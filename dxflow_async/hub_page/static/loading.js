@@ -3,7 +3,9 @@
 import { call, lines } from "./api.js";
 import { lastName } from "./locations.js";
 
-const PAGE = 1000;
+/* The first page is small, to be seen soon. */
+const FIRST_PAGE = 1000;
+const PAGE = 5000;
 /* More names than this are fetched when somebody asks for them. */
 const AT_ONCE = 200_000;
 
@@ -79,7 +81,7 @@ export async function measure(item, changed, signal) {
 }
 
 function page(location, after, signal) {
-  return call("GET", "page/list", { parameters: { location, after, limit: PAGE }, signal });
+  return call("GET", "page/list", { parameters: { location, after, limit: after ? PAGE : FIRST_PAGE }, signal });
 }
 
 function take(items, answer, isArea) {

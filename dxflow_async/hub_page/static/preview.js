@@ -53,7 +53,7 @@ export class Details {
       .map((entry) => button(entry.label, { symbol: entry.symbol, kind: "small", action: entry.action }));
     this.panel.replaceChildren(
       element("div.details-head", {}, element("span.badge", {}, icon(symbol)),
-        element("div", {}, element("h3", {}, element("bdi", {}, title)), element("p", {}, words)), close),
+        element("div", {}, element("h2", {}, element("bdi", {}, title)), element("p", {}, words)), close),
       element("dl.facts", {}, ...pairs), deeds.length ? element("div.deeds", {}, ...deeds) : "", ...rest);
   }
 

@@ -15,9 +15,9 @@ export function askForSession(reason = "") {
     form.onsubmit = async (event) => {
       event.preventDefault();
       const { email, password, namespace } = form.elements;
-      const empty = [email, password, namespace].find((field) => !field.value.trim());
+      const empty = [email, password].find((field) => !field.value.trim());
       if (empty) {
-        wrong.textContent = `Write your ${empty.name === "email" ? "e-mail address" : empty.name}.`;
+        wrong.textContent = `Write your ${empty === email ? "e-mail address" : "password"}.`;
         empty.focus();
         return;
       }
@@ -25,7 +25,7 @@ export function askForSession(reason = "") {
       submit.disabled = true;
       wrong.textContent = "";
       try {
-        const session = await signIn({ email: email.value.trim(), password: password.value, namespace: namespace.value.trim() });
+        const session = await signIn({ email: email.value.trim(), password: password.value, ...(namespace.value.trim() ? { namespace: namespace.value.trim() } : {}) });
         password.value = "";
         screen.hidden = true;
         resolve(session);

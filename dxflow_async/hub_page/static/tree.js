@@ -3,12 +3,11 @@
 import { call } from "./api.js";
 import { element, icon } from "./elements.js";
 import { shownName } from "./format.js";
-import { symbolOfPlace } from "./kinds.js";
+import { isBroken, symbolOfPlace } from "./kinds.js";
 import { inside, same } from "./locations.js";
 
 /* A tree is for finding the way; directories with more branches are read in the list. */
 const MOST = 500;
-let serial = 0;
 
 export class Tree {
   /**
@@ -27,7 +26,7 @@ export class Tree {
   setPlaces(places) {
     this.nodes = places.map((place) => this._node({ name: place.name, location: place.location, symbol: symbolOfPlace(place),
       level: 1, place }));
-    this.root.replaceChildren(...this.nodes.map((node) => node.item));
+    this.root.replaceChildren(...this.nodes.map((node) => node.branch));
     this._focusable(this.nodes[0]);
   }
 
@@ -50,7 +49,7 @@ export class Tree {
     if (!nearest) return;
     nearest.item.setAttribute("aria-selected", "true");
     this._focusable(nearest);
-    nearest.row.scrollIntoView({ block: "nearest" });
+    nearest.item.scrollIntoView({ block: "nearest" });
   }
 
   /** Opens a branch. */
@@ -63,7 +62,7 @@ export class Tree {
       const found = await directoriesOf(node.location);
       node.children = found.items.map((each) => this._node({ name: each.name, location: each.location, level: node.level + 1,
         symbol: node.place?.kind === "remote" ? "bucket" : "folder", above: node }));
-      node.group.replaceChildren(...node.children.map((each) => each.item));
+      node.group.replaceChildren(...node.children.map((each) => each.branch));
       if (found.more) node.group.append(element("div.tree-note", {}, "More are shown in the list."));
       if (!found.items.length) {
         node.item.removeAttribute("aria-expanded");
@@ -76,34 +75,37 @@ export class Tree {
     }
   }
 
-  /** Forgets what is below a location, so that it is fetched again. */
+  /** Fetches again what is below a location, or below the nearest directory above it that the tree knows. */
   async refresh(location) {
-    const node = this._find(location);
-    if (!node) return;
-    const open = node.item.getAttribute("aria-expanded") === "true";
+    const node = this._nearest(location);
+    if (!node?.children) return;
+    const open = node.item.getAttribute("aria-expanded") !== "false";
     node.children = null;
-    node.item.setAttribute("aria-expanded", "false");
+    node.item.setAttribute("aria-expanded", String(open));
     if (!node.turn.firstChild) node.turn.append(icon("chevron"));
-    if (open) await this.open(node);
-    else node.group.replaceChildren();
+    if (!open) {
+      node.group.replaceChildren();
+      return;
+    }
+    await this.open(node);
+    if (this.at) await this.reveal(this.at);
   }
 
   /** The location of the branch under an element; null where there is none. */
   locationAt(target) {
-    return target.closest?.(".tree-row")?.parentNode.node.location ?? null;
+    return target.closest?.(".tree-row")?.node.location ?? null;
   }
 
   _node({ name, location, symbol, level, place = null, above = null }) {
-    const id = `branch-${(serial += 1)}`;
     const turn = element("span.turn", { "aria-hidden": "true" }, icon("chevron"));
-    const broken = place?.state && place.state !== "ok";
-    const row = element("div.tree-row", { id, title: place?.note || shownName(name) }, turn,
+    const broken = place !== null && isBroken(place);
+    const item = element("div.tree-row", { role: "treeitem", tabIndex: -1, title: place?.note || shownName(name), "aria-level": level,
+      "aria-expanded": "false", "aria-selected": "false" }, turn,
       icon(symbol, symbol === "folder" ? "folder" : ""), element("bdi.label", {}, shownName(name)),
       broken ? element("span.state-dot", {}) : null, broken ? element("span.unseen", {}, "not available") : null);
     const group = element("ul", { role: "group", hidden: true });
-    const item = element("li", { role: "treeitem", tabIndex: -1, "aria-labelledby": id, "aria-level": level,
-      "aria-expanded": "false", "aria-selected": "false" }, row, group);
-    const node = { name, location, level, place, above, item, row, turn, group, children: null };
+    const branch = element("li", { role: "none" }, item, group);
+    const node = { name, location, level, place, above, item, branch, turn, group, children: null };
     item.node = node;
     return node;
   }
@@ -113,17 +115,20 @@ export class Tree {
     node.group.hidden = !open;
   }
 
-  _find(location, nodes = this.nodes) {
-    for (const node of nodes) {
-      if (same(node.location, location)) return node;
-      const found = node.children && this._find(location, node.children);
-      if (found) return found;
+  _nearest(location) {
+    let found = null;
+    let nodes = this.nodes;
+    while (nodes) {
+      const next = longest(nodes.filter((node) => inside(location, node.location)));
+      if (!next) break;
+      found = next;
+      nodes = next.children;
     }
-    return null;
+    return found;
   }
 
   _click(event) {
-    const item = event.target.closest(".tree-row")?.parentNode;
+    const item = event.target.closest(".tree-row");
     if (!item) return;
     const { node } = item;
     const open = item.getAttribute("aria-expanded") === "true";

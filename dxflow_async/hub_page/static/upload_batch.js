@@ -6,6 +6,8 @@ import { Speed } from "./speed.js";
 
 /* Browsers open six connections to a server; one follows the jobs, and some stay for the page itself. */
 const AT_ONCE = 3;
+/* A file up to this size goes in one request. A larger one first gets its address, so that it can go on from anywhere. */
+const ONE_REQUEST = 4 << 20;
 const PAUSES = [0, 1000, 3000, 5000, 10_000, 20_000, 30_000];
 
 let serial = 0;
@@ -99,13 +101,10 @@ export class UploadBatch extends EventTarget {
       headers: { "X-CSRF-Token": csrfToken() },
       metadata: { location: entry.location, relativePath: entry.path, filetype: file.type || "application/octet-stream",
         fingerprint: fingerprintOf(file, entry.location), ...(entry.overwrite ? {} : { overwrite: "no" }) },
-      uploadDataDuringCreation: true,
+      uploadDataDuringCreation: file.size <= ONE_REQUEST,
       storeFingerprintForResuming: false,
       retryDelays: PAUSES,
-      onShouldRetry: (error) => {
-        const status = error.originalResponse?.getStatus() ?? 0;
-        return status === 0 || status === 423 || status === 429 || status >= 500;
-      },
+      onShouldRetry: (error) => canGoOn(error.originalResponse),
       onProgress: (sent) => { entry.sent = sent; },
       onSuccess: () => this._ended(entry, "done"),
       onError: (error) => this._failed(entry, error),
@@ -147,6 +146,13 @@ export class UploadBatch extends EventTarget {
   _changed() {
     this.frame ||= requestAnimationFrame(() => { this.frame = 0; this.dispatchEvent(new Event("change")); });
   }
+}
+
+/* Whether another request may do: the connection broke, the server is busy, or it knows of another offset. */
+function canGoOn(response) {
+  const status = response?.getStatus() ?? 0;
+  if (status === 409) return ["wrong_offset", "taken_over"].includes(errorFrom(status, response.getBody() ?? "").code);
+  return status === 0 || status === 423 || status === 429 || status >= 500;
 }
 
 /** Makes directories that have no files; those that exist are fine. */

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from dxflow_async import checksum
 from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
 from dxflow_async.providers.aws.headers import (
-    crc32c_of,
     describes_object,
     etag_of,
     has_service_headers,
@@ -47,17 +46,17 @@ class Signs:
         """Returns whether a response about an object carries a mark of S3, or its endpoint is known to send none."""
         return has_service_headers(headers) or (self.plain and not _is_text(headers))
 
-    async def confirm(self, response: Response, body: Body, kind: str) -> bool:
+    async def confirm(self, response: Response, body: Body, kind: str, stored: int | None) -> bool:
         """Returns whether the response alone proves that a body was stored: it is empty and names a version.
 
         An endpoint that returned a checksum for one `kind` ("object" or "part") is expected to do so each time.
+        `stored` is the CRC32C of the response, as `crc32c_of` returns it.
         """
         empty, headers = not await has_body(response), response.headers
         told = "x-amz-checksum-crc32c" in headers
         if told:
             self._telling.add(kind)
-            stored = crc32c_of(headers)
-            if empty and has_service_headers(headers) and stored is not None and stored == body.crc32c:
+            if empty and stored is not None and stored == body.crc32c and has_service_headers(headers):
                 return True  # also without an ETag, which some proxies remove
         # A missing part is noticed when the upload is completed. An ETag marks an object even without AWS's headers,
         # but a response of type text/... probably comes from something else.

@@ -79,17 +79,24 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
     headers = {"content-type": options.content_type or "application/octet-stream"}
     if options.modified is not None:
         headers[MTIME] = format_mtime(options.modified)
+    if options.metadata:
+        headers |= _metadata_headers(call, options.metadata)
+    if options.public:
+        headers["x-amz-acl"] = "public-read"
+    return headers | option_headers(options) if options.named() else headers
+
+
+def _metadata_headers(call: Call, given: Mapping[str, str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
     metadata: dict[str, str] = {}
-    for name, value in options.metadata.items():
+    for name, value in given.items():
         sent, text = metadata_header(call, name, value)
         if sent in metadata:
             raise twice(call, name, "S3")
         metadata[sent] = value
         headers[METADATA + sent] = text
     check_metadata_size(call, metadata, _MAX_METADATA_SIZE, "S3")
-    if options.public:
-        headers["x-amz-acl"] = "public-read"
-    return headers | option_headers(options)
+    return headers
 
 
 def option_headers(options: ObjectOptions) -> dict[str, str]:
@@ -238,10 +245,10 @@ def _has_whole(headers: Mapping[str, str]) -> bool:
     Some services report the checksum of the parts' checksums without saying so. An object that was uploaded in parts
     shows it by its ETag, which ends in the number of parts.
     """
-    kind = checksum_type(headers)
-    if kind is not None:
+    if "x-amz-checksum-type" in headers and (kind := checksum_type(headers)) is not None:
         return kind == FULL_OBJECT
-    return _IN_PARTS.search(headers.get("etag", "")) is None
+    etag = headers.get("etag", "")
+    return "-" not in etag or _IN_PARTS.search(etag) is None
 
 
 def multipart_etag(receipts: Sequence[PartReceipt]) -> str | None:

@@ -26,7 +26,7 @@ from dxflow_async.providers.http import Call, HTTPReader
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["list_objects", "list_objects_after"]
+__all__ = ["list_buckets", "list_objects", "list_objects_after"]
 
 _BEHIND = "\U0010ffff"
 """The last character: a name with it at its end is behind all names that begin alike."""
@@ -88,7 +88,7 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     entries = parser.entries
     check_names(call, prefix, entries)
     shown, directory = (entries, "") if recursive else grouped(entries, prefix, getattr(token, "directory", ""))
-    if not provider.dialect.known(Ability.ANY_NAMES) and any(has_odd_segment(each.key) for each in entries):
+    if not provider.dialect.known(Ability.ANY_NAMES) and _has_odd_names(entries):
         provider.dialect.accept(Ability.ANY_NAMES)
     if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=token)) is not None:
         raise contradiction(call, differs)
@@ -106,6 +106,12 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     elif behind.encode() <= marker.encode():
         raise contradiction(call, "the page names itself as the next page")
     return Page(_behind(shown, len(bucket) + 1, marker), _Marker(behind))
+
+
+def _has_odd_names(entries: Sequence[Entry]) -> bool:
+    """Returns whether a name of a page has an odd segment. One look at all names together answers for most pages."""
+    names = "\n".join([each.key for each in entries])
+    return ("//" in names or "/." in names) and any(has_odd_segment(each.key) for each in entries)
 
 
 def _query(prefix: str, marker: str | None, token: str | None, *, recursive: bool) -> dict[str, str]:
@@ -160,3 +166,12 @@ def _next_marker(parser: s3xml.ListParser, entries: Sequence[Entry], start: int,
     assert last is not None, "a page without names and without a marker is malformed"
     is_common = prefix is not None and last.endswith("/") and last != prefix
     return last + _BEHIND if is_common else last
+
+
+async def list_buckets(provider: AWSProvider, prefix: str) -> Page:
+    """Returns the account's buckets whose names start with `prefix`, as directories."""
+    call = Call(provider.name, "list", "/")
+    answer = await provider._requests.send(call, "GET", "")
+    document = await provider._requests.document(call, answer, "ListAllMyBucketsResult")
+    names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
+    return Page([Entry(f"{name}/", directory=True) for name in names], None)

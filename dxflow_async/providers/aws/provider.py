@@ -38,7 +38,7 @@ from dxflow_async.providers.aws.headers import (
 from dxflow_async.providers.aws.learned_features import LearnedFeatures
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
-from dxflow_async.providers.aws.listing import list_objects, list_objects_after
+from dxflow_async.providers.aws.listing import list_buckets, list_objects, list_objects_after
 from dxflow_async.providers.aws.object_digests import add_digests, complete_digest
 from dxflow_async.providers.aws.odd_names import check_name, confirm_name
 from dxflow_async.providers.aws.refusals import Refusal
@@ -197,7 +197,7 @@ class AWSProvider(Provider):
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         if "/" not in prefix:
-            return await self._list_buckets(prefix)
+            return await list_buckets(self, prefix)
         return await list_objects(self, prefix, recursive=recursive, cursor=cursor)
 
     async def list_after(self, prefix: str, after: str) -> Page:
@@ -272,7 +272,9 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(call, self.completed(options))
-        await check_name(self._requests, call, bucket, name)
+        odd = has_odd_segment(name)
+        if odd:
+            await check_name(self._requests, call, bucket, name)
 
         async def send(condition: Mapping[str, str]) -> SentBody:
             return await send_body(
@@ -290,14 +292,16 @@ class AWSProvider(Provider):
             response, confirmed = await write_on_condition(self, call, key, options, send)
         else:
             response, confirmed = await send({})
-        if await self._signs.confirm(response, body, "object") or confirmed:
-            crc32c = body.crc32c if confirmed else crc32c_of(response.headers)
+        told = crc32c_of(response.headers)
+        if await self._signs.confirm(response, body, "object", told) or confirmed:
+            crc32c = body.crc32c if confirmed else told
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
             stored = await confirm_stored(self, call, key, body)
             self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
         self.learned.see_etag(response.headers)
-        await confirm_name(self, call, key)
+        if odd:
+            await confirm_name(self, call, key)
         await self.learned.check_metadata(call, key, options)
         if options.if_absent and not self.dialect.known(Ability.CREATE_ONLY):
             await probe(self, call, key, body, {**headers, "if-none-match": "*"})
@@ -472,14 +476,6 @@ class AWSProvider(Provider):
 
         size, _ = await look_up_size(call, self._http, get)
         return size
-
-    async def _list_buckets(self, prefix: str) -> Page:
-        call = Call(self.name, "list", "/")
-        document = await self._requests.document(
-            call, await self._requests.send(call, "GET", ""), "ListAllMyBucketsResult"
-        )
-        names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
-        return Page([Entry(f"{name}/", directory=True) for name in names], None)
 
     async def _check_readable(self, call: Call, bucket: str, name: str) -> None:
         """Checks once per bucket that an object just made public is readable without credentials."""

@@ -17,7 +17,14 @@ from dxflow_async.providers.aws.conditions import write_on_condition
 from dxflow_async.providers.aws.confirm import confirm_part
 from dxflow_async.providers.aws.copies import refuses_copy
 from dxflow_async.providers.aws.dialects import Ability
-from dxflow_async.providers.aws.headers import FULL_OBJECT, checksum_type, copy_headers, etag_of, split_key
+from dxflow_async.providers.aws.headers import (
+    FULL_OBJECT,
+    checksum_type,
+    copy_headers,
+    crc32c_of,
+    etag_of,
+    split_key,
+)
 from dxflow_async.providers.aws.limits import part_limits
 from dxflow_async.providers.aws.listed_parts import ListedParts, list_parts
 from dxflow_async.providers.aws.odd_names import confirm_name
@@ -84,7 +91,7 @@ class S3Upload(Upload):
         if (kind := checksum_type(response.headers)) is not None:
             self._full = kind == FULL_OBJECT
         self._provider.learned.see_etag(response.headers)
-        if not await self._provider._signs.confirm(response, body, "part") and not (
+        if not await self._provider._signs.confirm(response, body, "part", crc32c_of(response.headers)) and not (
             etag is None and self._provider.learned.lacks_etags and "x-amz-checksum-crc32c" not in response.headers
         ):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)

@@ -76,7 +76,7 @@ def check_status(call: Call, response: Response, *allowed: int) -> None:
 
 async def has_body(response: Response) -> bool:
     """Returns whether there is a body where the protocol has none; reads it, and releases the connection."""
-    if response.headers.get("content-length") == "0":
+    if response.status == 204 or response.headers.get("content-length") == "0":
         response.close()
         return False
     return bool(await read_error_body(response, _BODY_SIZE))

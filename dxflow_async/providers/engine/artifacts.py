@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from dxflow_async.providers import Call, Entry, NotFoundError, ServiceError, StorageError, not_the_service
-from dxflow_async.providers.engine.names import Found, found_in, has_glob, hidden_names, is_part, path_of
+from dxflow_async.providers.engine.names import Found, found_in, has_glob, hidden_names, path_of
 from dxflow_async.providers.engine.requests import Requests
 
 __all__ = ["Artifacts"]
@@ -19,8 +19,11 @@ __all__ = ["Artifacts"]
 _SMALLEST_PAGE = 100
 """A listing with fewer entries is not one that was cut off to a page."""
 
+_RESTARTS = 3
+"""So many pages of a listing without a new name end it."""
+
 _ABANDONED_SECONDS = 86_400.0
-"""Temporary files of uploads are left over after this time."""
+"""Temporary files are left over after this time."""
 
 _MAX_NOTED = 1000
 """The most directories whose temporary files are remembered."""
@@ -62,7 +65,7 @@ class Artifacts:
         # found both, since an engine may compare it with whole paths, or leave out directories.
         self._matched: set[bool] = set()
         self._top_is_dot = True
-        self._parts: dict[str, list[Entry]] = {}
+        self._left: dict[str, list[Entry]] = {}
 
     async def directory(self, call: Call, directory: str, *, temporary: bool = False) -> list[Entry]:
         """Returns all entries of a directory, in the order of the bytes of their keys.
@@ -83,31 +86,30 @@ class Artifacts:
             above = await self._all(call, parent)
             if not any(each.name == name and each.entry.directory for each in above):
                 raise call.error(NotFoundError, "there is no such directory; check the path")
-        self._note_parts(directory, found)
-        hidden = set() if temporary else hidden_names(each.name for each in found)
-        entries = [each.entry for each in found if each.name not in hidden]
+        hidden = hidden_names(each.name for each in found)
+        if hidden:
+            self._note_left(directory, [each.entry for each in found if each.name in hidden])
+        entries = [each.entry for each in found if temporary or each.name not in hidden]
         return sorted(entries, key=lambda entry: entry.key.encode("utf-8", "surrogateescape"))
 
-    def _note_parts(self, directory: str, found: Sequence[Found]) -> None:
-        parts = [each.entry for each in found if is_part(each.name) and not each.entry.directory]
-        if parts:
-            self._parts[directory] = parts
-            if len(self._parts) > _MAX_NOTED:
-                self._parts.pop(next(iter(self._parts)))
+    def _note_left(self, directory: str, entries: Sequence[Entry]) -> None:
+        self._left[directory] = [each for each in entries if not each.directory]
+        if len(self._left) > _MAX_NOTED:
+            self._left.pop(next(iter(self._left)))
 
     def abandoned(self, written: Entry) -> list[str]:
-        """Returns the files that earlier uploads have left in the directory of a file that was just written.
+        """Returns the temporary files that earlier calls have left in the directory of a file that was just written.
 
         They were seen in a listing, and are older than a day by the clock of the engine.
 
         Args:
             written: the new file, as the engine lists it.
         """
-        if not self._parts:
+        if not self._left:
             return []
-        parts = self._parts.pop(_split(written.key)[0], [])
+        left = self._left.pop(_split(written.key)[0], [])
         latest = written.modified - _ABANDONED_SECONDS
-        return [each.key for each in parts if 0 < each.modified < latest]
+        return [each.key for each in left if 0 < each.modified < latest]
 
     async def find(self, call: Call, key: str) -> Entry | None:
         """Returns what has a name, file or directory; None where nothing has."""
@@ -159,17 +161,23 @@ class Artifacts:
     async def _all(self, call: Call, directory: str) -> list[Found]:
         """Returns all names in a directory. Where the engine sends them in pages, it requests all of these."""
         page = await self._page(call, directory, ())
-        found, received, announced = page.found, page.received, page.total
-        while received < (announced or 0) or (found and _may_be_a_page(received, announced)):
+        found, announced, offset, idle = page.found, page.total, page.received, 0
+        missing = (announced or 0) - page.received
+        while missing > 0 or (found and _may_be_a_page(offset, announced)):
             names = {each.name for each in found}
-            more = await self._page(call, directory, (("offset", str(received)), ("limit", "1000")))
+            more = await self._page(call, directory, (("offset", str(offset)), ("limit", "1000")))
             new = [each for each in more.found if each.name not in names]
-            if not new:
-                break
             found += new
-            received += len(new)
-        if announced is not None and received < announced:
-            raise not_the_service(call, f"a listing has {received} entries where {announced} were announced")
+            missing -= len(new)
+            offset += more.received
+            idle = 0 if new else idle + 1
+            if not new:
+                if missing <= 0 or idle > _RESTARTS:
+                    break
+                offset = 0  # the order may have changed between the pages
+        if missing > 0:
+            text = f"a listing has {(announced or 0) - missing} entries where {announced} were announced"
+            raise not_the_service(call, text)
         readable = [each.name for each in found if each.entry.unreadable is None]
         if len(set(readable)) < len(readable):
             raise not_the_service(call, "a listing has a name twice")

@@ -20,7 +20,6 @@ __all__ = [
     "found_in",
     "has_glob",
     "hidden_names",
-    "is_part",
     "old_beside",
     "part_beside",
     "path_of",
@@ -101,12 +100,6 @@ def hidden_names(names: Iterable[str]) -> set[str]:
         there = {_digest(name) for name in every}
         return {name for name, match in temporary.items() if match[2] == "part" or match[1] in there}
     return set(temporary)
-
-
-def is_part(name: str) -> bool:
-    """Returns whether a name is one of `part_beside`."""
-    match = _TEMPORARY.fullmatch(name)
-    return match is not None and match[2] == "part"
 
 
 def _beside(path: str, name: str, *, dotted: bool) -> str:

@@ -108,7 +108,7 @@ class EngineProvider(Provider):
         self._storing = Storing(requests, artifacts)
         self._deletion = Deletion(requests, artifacts)
         endpoint = access.socket or urlsplit(access.address).netloc
-        self.features = replace(self.features, endpoint=endpoint)
+        self.features = replace(self.features, endpoint=endpoint, presign=access.socket is None)
         self._requests = requests
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
@@ -132,16 +132,17 @@ class EngineProvider(Provider):
         path = path_of(call, key)
         entry = listed if listed is not None and listed.etag is not None else await self._artifacts.stat(call, key)
         _check_readable(call, entry, etag, start, end)
+        part = bool(start) or (end is not None and end < entry.size)
+        may_grow = part and etag is None and listed is None
 
         async def open_whole() -> Reader:
             response = await self._download(call, path, None)
-            return await self._open(call, response, entry, entry.size)
+            return await self._open(call, response, entry, entry.size, may_grow=may_grow)
 
-        if not start and (end is None or end >= entry.size):
+        if not part:
             if self._ranges is None and entry.size >= _PROBED_SIZE:
                 await self._probe(call, path, entry)
             return self._watched(call, key, await open_whole())
-        may_grow = etag is None and listed is None
         last = min(end or entry.size, entry.size)
         ranged = None if self._ranges is False else await self._read_range(call, path, start, last, entry)
         if ranged is None:
@@ -192,6 +193,8 @@ class EngineProvider(Provider):
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         call = self._call("presign", key)
         path = path_of(call, key)
+        if not self.features.presign:
+            raise call.error(UnsupportedError, "links need an address, and this engine is reached over a socket")
         if method not in ("GET", "PUT"):
             raise call.error(UnsupportedError, f"engines make no links for {method}; use GET or PUT")
         self._check_writable(call)
@@ -295,8 +298,9 @@ class EngineProvider(Provider):
         self._learn_ranges(works=True)
         return await self._open(call, response, entry, size)
 
-    async def _open(self, call: Call, response: Response, entry: Entry, size: int) -> Reader:
-        reading = await open_body(call, response, self.requests, entry, size, named=self._named)
+    async def _open(self, call: Call, response: Response, entry: Entry, size: int, *, may_grow: bool = False) -> Reader:
+        named = self._named
+        reading = await open_body(call, response, self.requests, entry, size, named=named, may_grow=may_grow)
         if response.status == 200:
             self._named = "content-disposition" in response.headers or self._named
         return reading

@@ -85,7 +85,14 @@ class WatchedReader(Reader):
 
 
 async def open_body(
-    call: Call, response: Response, requests: Requests, entry: Entry, size: int, *, named: bool | None
+    call: Call,
+    response: Response,
+    requests: Requests,
+    entry: Entry,
+    size: int,
+    *,
+    named: bool | None,
+    may_grow: bool = False,
 ) -> Reader:
     """Returns the body of a download that has passed for one.
 
@@ -98,6 +105,7 @@ async def open_body(
         entry: what the listing said of the file.
         size: how many bytes there should be.
         named: whether the engine sends the names of files with them; None: not known yet.
+        may_grow: whether the file may have grown since it was listed.
 
     Raises:
         StorageError: the answer is a failure.
@@ -111,6 +119,8 @@ async def open_body(
         response.close()
         raise not_the_service(call, f"a body in the encoding {encoding:.20}, which was not requested", response.status)
     length = headers.get("content-length")
+    if may_grow and length is not None and length.isdecimal() and int(length) > size:
+        size = int(length)
     reading = HTTPReader(entry, size, http, call, response)
     is_json = "json" in headers.get("content-type", "").lower()
     if "content-disposition" in headers or not is_json or length == str(size):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -35,6 +36,11 @@ NEW, OLD = "/api/artifact/", "/api/object/fs/"
 Query = Sequence[tuple[str, str]]
 
 _MAX_ENTITIES = 1_000_000
+_REFUSALS = (429, 503)
+_REFUSAL_DELAYS = (0.1, 0.4, 1.0, 2.0)
+"""Seconds before a refused request is repeated, where the engine does not tell."""
+
+_LONGEST_DELAY = 5.0
 _STREAM = "application/stream+json"
 
 
@@ -87,10 +93,13 @@ class Requests:
         """
         headers = {"accept": _STREAM} | ({} if document is None else {"content-type": "application/json"})
 
-        async def attempt() -> Answer:
+        async def request() -> Answer:
             body = None if document is None else _encoded(document)
             sent = await self.send(call, method, path, query=query, headers=headers, body=body, repeatable=repeatable)
             return await self.read(call, sent)
+
+        def attempt() -> Awaitable[Answer]:
+            return _patiently(request, _REFUSALS if method != "GET" else (*_REFUSALS, 502, 504))
 
         try:
             return await attempt()
@@ -211,13 +220,17 @@ class Requests:
 
     async def _document(self, call: Call, method: str, path: str, document: Any) -> Answer:
         """Sends a request of the sign-in, which has no token."""
-        body = None if document is None else _encoded(document)
-        headers = {"accept": "application/json"} | ({} if body is None else {"content-type": "application/json"})
+        headers = {"accept": "application/json"} | ({} if document is None else {"content-type": "application/json"})
         url = self._url(call, path, ())
-        response = await self._attempt(call, method, url, headers, body, None, repeatable=False)
-        if not is_success(response.status):
-            raise await self._refusal(call, response)
-        return await self.read(call, response)
+
+        async def request() -> Answer:
+            body = None if document is None else _encoded(document)
+            response = await self._attempt(call, method, url, headers, body, None, repeatable=False)
+            if not is_success(response.status):
+                raise await self._refusal(call, response)
+            return await self.read(call, response)
+
+        return await _patiently(request, _REFUSALS)
 
     async def _refusal(self, call: Call, response: Response) -> StorageError:
         body = await read_error_body(response)
@@ -234,6 +247,21 @@ class Requests:
             text = "engines take only names that are valid Unicode; rename it"
             raise call.error(UnsafePathError, text) from error
         return f"{self.access.address}{path}?{told}" if told else f"{self.access.address}{path}"
+
+
+async def _patiently(request: Callable[[], Awaitable[Answer]], refusals: Collection[int]) -> Answer:
+    """Repeats a small request that is refused for a moment, with one of some statuses.
+
+    One upload makes several requests. Were each refusal to end it, it would not succeed where many are refused.
+    """
+    for delay in _REFUSAL_DELAYS:
+        try:
+            return await request()
+        except StorageError as error:
+            if error.status not in refusals or not error.retryable:
+                raise
+            await asyncio.sleep(min(_LONGEST_DELAY, delay if error.retry_after is None else error.retry_after))
+    return await request()
 
 
 async def _pieces(call: Call, response: Response, http: HTTP) -> AsyncIterator[bytes]:

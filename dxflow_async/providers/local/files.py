@@ -99,26 +99,29 @@ class ReadableFile:
         cached_reads = self._root.cached_reads
         if not cached_reads.allowed:
             return None
-        began = monotonic()
-        with contextlib.suppress(OSError):
+        waits, began = cached_reads.waits(), monotonic()
+        try:
             flags = cached_reads.flags(self._open().st_dev)
-            if flags is not None and self.remaining <= CACHED_SIZE:
-                wanted = bytearray(self.remaining)
-                if not wanted or os.preadv(self._descriptor, [wanted], self._position, flags) == len(wanted):
+            size = self._end - self._position
+            if flags is not None and size <= CACHED_SIZE:
+                wanted = bytearray(size)
+                if not size or os.preadv(self._descriptor, [wanted], self._position, flags) == size:
                     buffer = wanted
-                    self._position += len(buffer)
+                    self._position = self._end
                     self.crc32c = crc32c(buffer)
+        except OSError:
+            pass  # a thread finds out why
         self.close()
-        cached_reads.took(monotonic() - began)
+        cached_reads.took(monotonic() - began, waits)
         return buffer
 
     def _open(self) -> os.stat_result:
         # Opening a named pipe would wait for a writer.
         self._descriptor = self._root.open_file(self._key, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise FileNotFoundError(errno.ENOENT, "it is a directory", self.path)
         if not stat.S_ISREG(status.st_mode):
+            if stat.S_ISDIR(status.st_mode):
+                raise FileNotFoundError(errno.ENOENT, "it is a directory", self.path)
             raise OSError(errno.ENXIO, "it is not a regular file", self.path)
         modified = status.st_mtime
         mode = status.st_mode & PERMISSIONS

@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Collection
 
 from dxflow_async.concurrency.descriptors import patiently
-from dxflow_async.concurrency.threads import is_live_owner
 
 __all__ = [
     "ACCENTED",
@@ -64,6 +63,8 @@ def is_being_written(directory: str, name: str) -> bool:
     """Returns whether a file is a temporary one that this process or another one is writing."""
     if not is_temporary(name):
         return False
+    from dxflow_async.concurrency.threads import is_live_owner
+
     if is_live_owner(name[1:9]):
         return True
     try:

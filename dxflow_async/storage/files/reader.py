@@ -15,13 +15,15 @@ import contextlib
 import io
 from collections import OrderedDict
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from anyio import CancelScope
 
 from dxflow_async.concurrency.ownership import Owner
-from dxflow_async.storage.files.object_ranges import ObjectRanges
 from dxflow_async.streams import Buffer
+
+if TYPE_CHECKING:
+    from dxflow_async.storage.files.object_ranges import ObjectRanges
 
 __all__ = ["AsyncFileReader"]
 

@@ -23,17 +23,19 @@ from anyio.abc import TaskGroup
 
 from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import DxflowError, SessionClosedError, StorageError
+from dxflow_async.exceptions import DxflowError, ExecutorError, SessionClosedError, StorageError
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import Part, Provider
 from dxflow_async.providers.registry import local_provider
+from dxflow_async.transfer.context import ListingRest
 from dxflow_async.transfer.engine import Engine, TransferItem, close_items
 from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
-from dxflow_async.transfer.executor.shard import ItemRecord, MovedPart, PartRange, Shard, ShardReceipt
+from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
+from dxflow_async.transfer.executor.shared_listing import SharedListing
 from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes, share
-from dxflow_async.transfer.executor.work import DeletionWork, ItemsWork, PartsWork, Work
+from dxflow_async.transfer.executor.work import DeletionWork, ItemBatch, ItemsWork, PartBatch, PartsWork, Work
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
@@ -43,6 +45,9 @@ _log = logging.getLogger("dxflow_async.transfer.executor")
 
 _LOSSES = 3
 """A shard that was lost with so many workers is not handed out again."""
+
+_USELESS, _LEAST_USELESS = 12, 40
+"""Losses in a row, for each worker and at least, after which a call ends that has had no receipt."""
 
 _END_SECONDS = 10.0
 """Time for workers to end their shards when a call is cancelled."""
@@ -92,6 +97,7 @@ class Coordinator:
         self._monitor: Monitor
         self._template: Shard
         self._sizes = ShardSizes()
+        self._lost_in_a_row = 0
         self._engine: Engine | None = None
         self._group: TaskGroup | None = None
         self._ready: asyncio.Queue[TransferItem | BaseException | None] = asyncio.Queue(_READY)
@@ -102,7 +108,8 @@ class Coordinator:
         self._abandoned = False  # a worker may still look for the channel
         self._part_size = 0
         self._changed = asyncio.Event()
-        self._gathered: dict[tuple[str, str], _Gathered] = {}
+        self._gathered: dict[tuple[str, str], PartBatch] = {}
+        self._rests: list[ListingRest] = []
 
     # Parts and keys
 
@@ -122,7 +129,7 @@ class Coordinator:
         gathered = self._gathered.get(key)
         if gathered is None:
             assert self._group is not None
-            gathered = self._gathered[key] = _Gathered(span)
+            gathered = self._gathered[key] = PartBatch(span)
             self._group.start_soon(self._perform_parts, key, gathered)
         future: asyncio.Future[MovedPart] = asyncio.get_running_loop().create_future()
         gathered.parts.append((part, future))
@@ -154,7 +161,7 @@ class Coordinator:
         await self.perform(DeletionWork(keys, future))
         return await future
 
-    async def _perform_parts(self, key: tuple[str, str], gathered: _Gathered) -> None:
+    async def _perform_parts(self, key: tuple[str, str], gathered: PartBatch) -> None:
         try:
             with move_on_after(_GATHER_SECONDS):
                 await gathered.full.wait()
@@ -217,40 +224,88 @@ class Coordinator:
         """Reads the plan and makes shards of it."""
         assert self._engine is not None
         broken: DxflowError | None = None
-        batch = _Batch()
         async with open_task_group() as dealt:
             try:
-                async for item in items:
-                    record = item.record()
-                    if record is None:
-                        await self._ready.put(item)
-                        continue
-                    self._engine.note_planned(item)
-                    if self._journal is not None and self._journal.resuming and record.destination.root is not None:
-                        await self._journal.sweep(self._disk(record.destination.root), record.destination.key)
-                    batch.add(item, record)
-                    if batch.count >= self._sizes.items or batch.size >= self._sizes.bytes:
-                        await self._begin(batch, dealt)
-                        batch = _Batch()
+                await self._deal_items(items, dealt)
             except SessionClosedError:
                 raise
             except DxflowError as error:
                 broken = error
-            else:
+            while self._rests and broken is None:
+                broken = await self._share(self._rests.pop(0), dealt)
+            if broken is None:
                 self._engine.note_plan_ended()
-            finally:
-                await close_items(items)
-            if batch.count:
-                await self._begin(batch, dealt)
         await self._ready.put(broken)
 
-    async def _begin(self, batch: _Batch, group: TaskGroup) -> None:
+    async def _deal_items(self, items: AsyncIterator[TransferItem], group: TaskGroup, losses: int = 0) -> None:
+        """Reads items and makes shards of them.
+
+        Args:
+            items: the items.
+            group: where the shards are awaited.
+            losses: how many workers were lost that may have moved the items.
+        """
         assert self._engine is not None
+        batch = ItemBatch(losses)
+        try:
+            async for item in items:
+                record = item.record()
+                if record is None:
+                    await self._ready.put(item)
+                    continue
+                self._engine.note_planned(item)
+                if self._journal is not None and self._journal.resuming and record.destination.root is not None:
+                    await self._journal.sweep(self._disk(record.destination.root), record.destination.key)
+                batch.add(item, record)
+                if batch.count >= self._sizes.items or batch.size >= self._sizes.bytes:
+                    full, batch = batch, ItemBatch(losses)
+                    await self._begin(full, group)
+        except DxflowError:
+            await self._begin(batch, group)
+            raise
+        finally:
+            await close_items(items)
+        await self._begin(batch, group)
+
+    async def _begin(self, batch: ItemBatch, group: TaskGroup) -> None:
+        if not batch.count:
+            return
         work = ItemsWork(batch.items, batch.records, self._note, self._move_in_parts)
+        work.losses = batch.losses
         await self._enter(alone=False)
         group.start_soon(self._perform_items, work)
 
-    async def _perform_items(self, work: ItemsWork) -> None:
+    # Listings that workers go on with
+
+    def share_out(self, rest: ListingRest) -> None:
+        """Takes over what is left of a listing; see `PartMover`."""
+        self._rests.append(rest)
+
+    async def note_listed(self, result: TransferResult, version: str | None, size: int) -> None:
+        """Notes the result of an item that a worker has listed and moved."""
+        assert self._engine is not None
+        self._meter.planned(size if result.error is not None else result.bytes)
+        if self._journal is not None:
+            self._journal.listed()
+        self._meter.moved(result.bytes)
+        await self._engine.note_result(result, version)
+
+    async def run_here(self, item: TransferItem) -> None:
+        """Has the engine of this process run an item, whose parts workers move."""
+        await self._ready.put(item)
+
+    async def _share(self, rest: ListingRest, group: TaskGroup) -> StorageError | None:
+        """Has workers list and copy what is left of a listing. Returns why it could not be listed to its end."""
+        listing = SharedListing(rest, self, lambda: self._call.executor.workers, self._sizes)
+        whole = await listing.run()
+        if not whole and listing.error is None:
+            try:
+                await self._deal_items(listing.uncovered(), group, losses=int(listing.lost))
+            except StorageError as error:
+                return error
+        return listing.error
+
+    async def _perform_items(self, work: Work) -> None:
         try:
             await self._perform_entered(work)
         except ShardCancelledError:
@@ -276,17 +331,24 @@ class Coordinator:
         await self._enter(alone=work.losses >= _LOSSES - 1)
         await self._perform_entered(work)
 
+    async def perform_range(self, work: Work) -> None:
+        """Does the same for a range of keys, whose end in a cancelled call is that of the call."""
+        await self._enter(alone=False)
+        await self._perform_items(work)
+
     async def _perform_entered(self, work: Work) -> None:
         receipt: ShardReceipt | None = None
         try:
             receipt = await self._submit(work)
         except WorkerLostError as error:
-            _log.warning("a worker was lost, with %d items; they are handed out again", work.requests)
+            _log.warning("a worker was lost, with up to %d items; they are handed out again", work.requests)
             _log.debug("how the worker was lost", exc_info=error.__cause__)
+            self._check_losses()
         finally:
             self._leave()
         if receipt is not None:
-            self._sizes.took(receipt.seconds, work.requests, work.size, receipt.latency)
+            self._lost_in_a_row = 0
+            self._sizes.took(receipt.seconds, *work.done(receipt), receipt.latency)
             await work.settle(receipt)
         elif work.losses < _LOSSES:
             await self.perform(work)
@@ -295,6 +357,19 @@ class Coordinator:
                 await self.perform(piece)
         else:
             await work.fail(_ended_workers(work))
+
+    def _check_losses(self) -> None:
+        """Checks that workers do anything at all.
+
+        Raises:
+            ExecutorError: many were lost, and none has done its shard.
+        """
+        self._lost_in_a_row += 1
+        if self._lost_in_a_row > max(_USELESS * self._call.executor.workers, _LEAST_USELESS):
+            raise ExecutorError(
+                f"{self._lost_in_a_row} workers were lost one after another, and none has finished its work; look for "
+                "their end in the system's log (memory?), and use fewer workers or ones with more memory"
+            )
 
     async def _submit(self, work: Work) -> ShardReceipt:
         self._number += 1
@@ -332,7 +407,7 @@ class Coordinator:
             if not task.done():
                 raise
             owner_id = await self._monitor.lost(number)
-            begun = owner_id is not None or not call.executor.same_machine
+            begun = owner_id is not None or error.out_of_memory or not call.executor.same_machine
             # Only a shard that ran alone is certain to have ended its workers by itself.
             most = _LOSSES if alone else _LOSSES - 1
             work.losses = max(work.losses, min(work.losses + error.workers, most)) if begun else work.losses
@@ -392,35 +467,8 @@ def _ignore(task: asyncio.Task[ShardReceipt]) -> None:
         task.exception()
 
 
-class _Batch:
-    """Items that go into one shard."""
-
-    def __init__(self) -> None:
-        self.items: list[TransferItem] = []
-        self.records: list[ItemRecord] = []
-        self.size = 0
-
-    @property
-    def count(self) -> int:
-        return len(self.items)
-
-    def add(self, item: TransferItem, record: ItemRecord) -> None:
-        self.items.append(item)
-        self.records.append(record)
-        self.size += item.size
-
-
-class _Gathered:
-    """Parts of one upload that go into one shard."""
-
-    def __init__(self, span: PartRange) -> None:
-        self.span = span
-        self.parts: list[tuple[Part, asyncio.Future[MovedPart]]] = []
-        self.full = asyncio.Event()
-        self.ended = asyncio.Event()
-
-
 def _ended_workers(work: Work) -> StorageError:
     return StorageError(
-        f"{work.losses} workers ended while they worked on it; look for their end in the system's log (memory?)"
+        f"{work.losses} workers ended while they worked on it, or ran out of memory; look for their end in the log of "
+        "the system"
     )

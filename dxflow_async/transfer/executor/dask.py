@@ -21,7 +21,14 @@ from typing import Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, ExecutorError
 from dxflow_async.transfer.executor.sealed import Sealed
-from dxflow_async.transfer.executor.seam import RunShard, ShardExecutor, WorkerLostError, failed_worker
+from dxflow_async.transfer.executor.seam import (
+    RunShard,
+    ShardExecutor,
+    WorkerLostError,
+    checked_receipt,
+    failed_worker,
+    lost_worker,
+)
 from dxflow_async.transfer.executor.shard import Shard, ShardReceipt, package_version
 
 __all__ = ["DaskExecutor", "dask_client", "task_dropped"]
@@ -171,7 +178,7 @@ class DaskExecutor(ShardExecutor):
                 gathered = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(gathered, loop))
             receipt = await gathered
         except MemoryError as error:
-            raise WorkerLostError from error
+            raise lost_worker(error) from error
         except (DxflowError, asyncio.CancelledError):
             if future.cancelled():
                 raise ExecutorError("the Dask cluster lost the call; connect a new client") from None
@@ -185,8 +192,7 @@ class DaskExecutor(ShardExecutor):
             if future.cancelled() or name in ("FutureCancelledError", "CancelledError", "CommClosedError"):
                 raise ExecutorError(f"the Dask cluster lost the call ({name}); connect a new client") from error
             raise failed_worker(error) from error
-        assert isinstance(receipt, ShardReceipt)
-        return receipt
+        return checked_receipt(receipt)
 
     def _check(self) -> None:
         """Checks that the scheduler can be reached.

@@ -22,7 +22,16 @@ from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.executor.channel import ShardCancelledError, WorkerChannel
-from dxflow_async.transfer.executor.shard import Failure, ItemReceipt, PartRange, Shard, ShardPlace, ShardReceipt
+from dxflow_async.transfer.executor.range_items import RangeItems
+from dxflow_async.transfer.executor.shard import (
+    Failure,
+    ItemReceipt,
+    KeyRange,
+    PartRange,
+    Shard,
+    ShardPlace,
+    ShardReceipt,
+)
 from dxflow_async.transfer.executor.worker_items import NeedsPartsError, PartsItem, Redone, whole_item
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
@@ -85,6 +94,8 @@ async def _run(
 ) -> ShardReceipt:
     if shard.parts is not None:
         return await _run_parts(resources, context, places, shard.parts, started)
+    if shard.range is not None:
+        return await _run_range(resources, context, places, shard, shard.range, redone, started)
     if shard.keys:
         return await _delete(resources, places(1, ShardPlace("", "")).provider, shard.keys, started)
     return await _run_items(resources, context, places, shard, redone, started)
@@ -110,11 +121,40 @@ async def _run_items(
         receipts[numbers[id(item)]] = _receipt(item, result)
 
     with suppress(ConfigurationError, AuthenticationError):  # every item has it as the cause of its error
-        await _move(resources, context, items, note)
+        await _move(resources, context, _each(items), note)
     done = [receipt for receipt in receipts if receipt is not None]
     assert len(done) == len(items)
     latency = sum(receipt.seconds for receipt in done) / len(done)
     return ShardReceipt(seconds=monotonic() - started, latency=latency, items=done)
+
+
+async def _run_range(
+    resources: Resources,
+    context: TransferContext,
+    places: Places,
+    shard: Shard,
+    span: KeyRange,
+    redone: Redone,
+    started: float,
+) -> ShardReceipt:
+    source, target = places(0, span.source), places(1, span.destination)
+    planned = RangeItems(context, source, target, span, shard.operation, redone)
+    context.meter.others_left = max(shard.left, span.max_items)
+    receipts: dict[int, ItemReceipt] = {}
+
+    def note(item: TransferItem, result: TransferResult) -> None:
+        receipts[id(item)] = _receipt(item, result)
+
+    try:
+        await _move(resources, context, planned.items(), note)
+    except (ConfigurationError, AuthenticationError):
+        if not receipts:
+            raise
+    listed, done = planned.listed(receipts)
+    latency = sum(receipt.seconds for receipt in done) / max(len(done), 1)
+    failure = None if planned.error is None else _failure(planned.error)
+    seconds = monotonic() - started
+    return ShardReceipt(seconds=seconds, latency=latency, items=done, failure=failure, listed=listed)
 
 
 async def _run_parts(
@@ -137,7 +177,7 @@ async def _run_parts(
     item = PartsItem(context, start, goal, span, upload)
     results: list[TransferResult] = []
     with suppress(ConfigurationError, AuthenticationError):
-        await _move(resources, context, [item], lambda _, result: results.append(result))
+        await _move(resources, context, _each([item]), lambda _, result: results.append(result))
     (result,) = results
     error = item.refused or result.error
     failure = None if error is None else _failure(error)
@@ -154,7 +194,9 @@ async def _delete(resources: Resources, provider: Provider, keys: Sequence[str],
     return ShardReceipt(seconds=monotonic() - started, failed={key: _sendable(each) for key, each in failed.items()})
 
 
-async def _move(resources: Resources, context: TransferContext, items: Sequence[TransferItem], note: Ended) -> None:
+async def _move(
+    resources: Resources, context: TransferContext, items: AsyncIterator[TransferItem], note: Ended
+) -> None:
     limits = resources.limits
     engine = Engine(
         limits.workers,
@@ -166,7 +208,7 @@ async def _move(resources: Resources, context: TransferContext, items: Sequence[
     )
     limits.calls += 1
     try:
-        await engine.run(_each(items))
+        await engine.run(items)
     finally:
         limits.calls -= 1
 

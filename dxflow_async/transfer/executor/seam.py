@@ -30,7 +30,9 @@ __all__ = [
     "RunShard",
     "ShardExecutor",
     "WorkerLostError",
+    "checked_receipt",
     "failed_worker",
+    "lost_worker",
     "result_of",
 ]
 
@@ -48,9 +50,11 @@ class WorkerLostError(Exception):
 
     Attributes:
         workers: how many workers were lost with it.
+        out_of_memory: the worker had no memory left for it. It may not even have begun.
     """
 
     workers: int = 1
+    out_of_memory: bool = False
 
 
 class ShardExecutor(ABC):
@@ -149,7 +153,7 @@ async def result_of(future: Future[ShardReceipt]) -> ShardReceipt:
     """
     waiting = asyncio.wrap_future(future)
     try:
-        return await asyncio.shield(waiting)
+        receipt = await asyncio.shield(waiting)
     except asyncio.CancelledError:
         if waiting.cancelled():
             raise WorkerLostError from None
@@ -159,11 +163,32 @@ async def result_of(future: Future[ShardReceipt]) -> ShardReceipt:
                 waiting.exception()  # nobody is left to see it
         raise
     except (BrokenExecutor, CancelledError, ConnectionError, EOFError, MemoryError) as error:
-        raise WorkerLostError from error
+        raise lost_worker(error) from error
     except DxflowError:
         raise
     except Exception as error:
         raise failed_worker(error) from error
+    return checked_receipt(receipt)
+
+
+def checked_receipt(receipt: object) -> ShardReceipt:
+    """Returns what an executor returned, if it is a receipt.
+
+    Raises:
+        ExecutorError: it is something else.
+    """
+    if isinstance(receipt, ShardReceipt):
+        return receipt
+    raise ExecutorError(
+        f"the executor returned {type(receipt).__name__} in place of what the function returned; use another executor"
+    )
+
+
+def lost_worker(error: BaseException) -> WorkerLostError:
+    """Returns the error of a shard whose worker is gone, or ran out of memory."""
+    lost = WorkerLostError()
+    lost.out_of_memory = isinstance(error, MemoryError)
+    return lost
 
 
 def failed_worker(error: Exception) -> ExecutorError:
@@ -253,7 +278,7 @@ class ProcessPool:
         Raises:
             ExecutorError: several pools in a row ended before a worker did anything.
         """
-        if self._useless > _USELESS * self.count:
+        if self._useless > max(_USELESS * self.count, _LEAST_USELESS):
             raise ExecutorError(
                 "worker processes end as they start: protect the beginning of the program with "
                 'if __name__ == "__main__":, and check memory'
@@ -302,6 +327,9 @@ _CLOSE_SECONDS = 5.0
 
 _USELESS = 12
 """Shards in a row, for each process, that were lost before one was done."""
+
+_LEAST_USELESS = 30
+"""Looking for one item that ends its workers, among thousands, takes that many losses."""
 
 
 class OwnedPoolExecutor(ShardExecutor):

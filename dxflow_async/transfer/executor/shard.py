@@ -9,20 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal, NamedTuple, Self
 
 from dxflow_async.exceptions import DxflowError, StorageError
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider
 from dxflow_async.transfer.journal.records import AreaId
+from dxflow_async.transfer.overwrite import Overwrite
 
 __all__ = [
     "Budget",
     "Failure",
     "ItemReceipt",
     "ItemRecord",
+    "KeyRange",
+    "ListedRange",
     "MovedPart",
-    "Overwrite",
     "PartRange",
     "Shard",
     "ShardPlace",
@@ -31,18 +32,11 @@ __all__ = [
 ]
 
 
-Overwrite = bool | Literal["skip", "if-newer", "if-different"]
-"""What happens to an object that is there already.
-
-`True`: it is replaced. `False`: the item fails with `AlreadyExistsError`. `"skip"`: the item is skipped.
-`"if-newer"`: it is replaced if the source was changed later. `"if-different"`: it is replaced if size, checksum or time
-differ.
-"""
-
-
 @cache
 def package_version() -> str:
     """Returns the version of this package; `"unknown"` in a source tree that is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version("dxflow-async")
     except PackageNotFoundError:
@@ -112,6 +106,54 @@ class PartRange(NamedTuple):
     parts: Sequence[Part]
 
 
+class KeyRange(NamedTuple):
+    """Keys of a directory that a worker lists, and whose objects it copies to another directory.
+
+    Attributes:
+        source, destination: the two directories.
+        low: keys up to this one are left out.
+        high: the last key that belongs to the range; None: all that follow.
+        max_items, max_bytes: the worker ends after the page with which it has so many objects or bytes.
+        options: what is stored with the copies.
+        overwrite: what happens to objects that are there already.
+        selection: the conditions of the call's `Selection`, in plain JSON types.
+    """
+
+    source: ShardPlace
+    destination: ShardPlace
+    low: str
+    high: str | None
+    max_items: int
+    max_bytes: int
+    options: ObjectOptions
+    overwrite: Overwrite = True
+    selection: Mapping[str, Any] = {}
+
+
+class ListedRange(NamedTuple):
+    """How far a worker has come with a `KeyRange`.
+
+    Attributes:
+        names: the name in the directory of each item of the receipt.
+        sizes: their sizes.
+        large: objects that the coordinator has to cut into parts.
+        first: the first key behind `low`, which may lie behind the range; None if the service listed none.
+        last: the last key in the range that was listed.
+        position: everything up to this key is done.
+        beyond: the first key behind the range, if one was listed.
+        ended: nothing of the range is left.
+    """
+
+    names: Sequence[str]
+    sizes: Sequence[int]
+    large: Sequence[Entry]
+    first: str | None
+    last: str | None
+    position: str
+    beyond: str | None
+    ended: bool
+
+
 class Budget(NamedTuple):
     """One worker's share of the call's limits. `max_bandwidth` is in bytes a second; None: there is no limit."""
 
@@ -139,6 +181,7 @@ class Shard:
         items: items that move as a whole.
         parts: parts of one object.
         keys: keys of the destination's area to delete.
+        range: keys to list, and whose objects to copy.
     """
 
     number: int
@@ -156,6 +199,7 @@ class Shard:
     items: Sequence[ItemRecord] = ()
     parts: PartRange | None = None
     keys: Sequence[str] = ()
+    range: KeyRange | None = None
 
 
 class Failure(NamedTuple):
@@ -207,8 +251,9 @@ class ShardReceipt:
         parts: the parts that are stored.
         latency: the mean time that an item or a part took.
         retries: the attempts beyond the first, of parts.
-        failure: why the other parts, or all keys, failed.
+        failure: why the other parts, or all keys, failed; or why a range could not be listed to its end.
         failed: the errors of the keys that could not be deleted.
+        listed: how far the worker has come with a range.
     """
 
     seconds: float
@@ -218,3 +263,4 @@ class ShardReceipt:
     retries: int = 0
     failure: Failure | None = None
     failed: Mapping[str, StorageError] = field(default_factory=dict)
+    listed: ListedRange | None = None

@@ -13,7 +13,7 @@ from dxflow_async.providers.contract import Part
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.executor.shard import ItemReceipt, ItemRecord, MovedPart, PartRange, ShardPlace, ShardReceipt
 
-__all__ = ["DeletionWork", "ItemsWork", "PartsWork", "Work"]
+__all__ = ["DeletionWork", "ItemBatch", "ItemsWork", "PartBatch", "PartsWork", "Work", "result_of_receipt"]
 
 
 class Work(ABC):
@@ -39,6 +39,10 @@ class Work(ABC):
     @abstractmethod
     def requests(self) -> int:
         """The items, parts or keys."""
+
+    def done(self, receipt: ShardReceipt) -> tuple[int, int]:
+        """Returns how many requests and bytes a worker did."""
+        return self.requests, self.size
 
     @property
     def written(self) -> Iterable[ShardPlace]:
@@ -100,7 +104,7 @@ class ItemsWork(Work):
             if each.in_parts:
                 await self._in_parts(item)
             else:
-                await self._ended(item, _result(item, each), each.version)
+                await self._ended(item, result_of_receipt(item.ends, each), each.version)
 
     async def fail(self, error: StorageError) -> None:
         for item in self._items:
@@ -191,8 +195,38 @@ class DeletionWork(Work):
             self._future.set_exception(error)
 
 
-def _result(item: TransferItem, receipt: ItemReceipt) -> TransferResult:
-    source, destination = item.ends
+class ItemBatch:
+    """Items that go into one shard. `losses` workers were lost that may have moved them."""
+
+    def __init__(self, losses: int = 0) -> None:
+        self.losses = losses
+        self.items: list[TransferItem] = []
+        self.records: list[ItemRecord] = []
+        self.size = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.items)
+
+    def add(self, item: TransferItem, record: ItemRecord) -> None:
+        self.items.append(item)
+        self.records.append(record)
+        self.size += item.size
+
+
+class PartBatch:
+    """Parts of one upload that go into one shard."""
+
+    def __init__(self, span: PartRange) -> None:
+        self.span = span
+        self.parts: list[tuple[Part, asyncio.Future[MovedPart]]] = []
+        self.full = asyncio.Event()
+        self.ended = asyncio.Event()
+
+
+def result_of_receipt(ends: tuple[str, str], receipt: ItemReceipt) -> TransferResult:
+    """Returns the result of an item that a worker moved, for its source and destination."""
+    source, destination = ends
     failure = None if receipt.failure is None else receipt.failure.restored()
     return TransferResult(
         source,

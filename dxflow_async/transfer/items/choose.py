@@ -10,9 +10,10 @@ from dxflow_async.transfer.failures import failure_of, is_failure, read_failure
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
 from dxflow_async.transfer.items.links import KeptLinkItem, RestoredLinkItem
-from dxflow_async.transfer.items.overwriting import Overwrite, OverwritingItem
+from dxflow_async.transfer.items.overwriting import OverwritingItem
 from dxflow_async.transfer.items.relayed_copy import RelayedCopyItem
 from dxflow_async.transfer.items.server_copy import ServerCopyItem
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination
 
 __all__ = ["is_marker", "item_for"]
@@ -95,7 +96,7 @@ def _item_without_bytes(
     if entry is not None and is_failure(entry):
         return SettledItem(TransferResult(source.shown, target.shown, error=read_failure(source, entry, operation)))
     if unreadable is not None:
-        return SettledItem(TransferResult(source.shown, target.shown, skipped=unreadable))
+        return SettledItem(TransferResult(source.shown, target.shown, skipped=unreadable, unreadable=True))
     if entry is not None and entry.link is not None and context.symlinks != "preserve":
         return SettledItem(TransferResult(source.shown, target.shown, skipped="it is a symbolic link"))
     if marker:

@@ -116,7 +116,7 @@ class CopyItem(Multipart, TransferItem):
     def _decide(self) -> None:
         """Decides how the object becomes parts, by what is known of both providers now."""
         source, destination = self._source.provider.features, self._destination.provider.features
-        self._policy = PartPolicy(source, destination, self._context.part_size)
+        self._policy = self._context.part_policy(source, destination)
         self._whole_size = self._policy.largest_whole(self._context.meter.left)
 
     async def seen(self) -> str | None:
@@ -369,10 +369,13 @@ class CopyItem(Multipart, TransferItem):
         if upload is not None and self._policy.streams_parts:
             assert self._reads.entry is not None
             return RereadBody(self._source.provider, self._reads.entry, part.offset, part.size)
-        async with await self._open(part, attempts) as reading:
+        reading = await self._open(part, attempts)
+        try:
             expected = reading.crc32c
             body = await reading.buffer_or_reopen()
             self._checks.compared = reading.verified
+        finally:
+            await reading.aclose()
         if upload is not None and self._checks.digests is not None:
             await self._checks.digests.keep_body(part.number, body, self._context.threads)
         if expected is not None and expected != body.crc32c:

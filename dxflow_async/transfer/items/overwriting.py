@@ -10,11 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import get_args
 
 from dxflow_async.exceptions import (
     AlreadyExistsError,
-    ConfigurationError,
     NotFoundError,
     PreconditionFailedError,
     StorageError,
@@ -25,24 +23,12 @@ from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.executor.shard import ItemRecord, Overwrite
+from dxflow_async.transfer.executor.shard import ItemRecord
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.sync.compare import TOLERANCE, Comparison, Seen
 
-__all__ = ["Overwrite", "OverwritingItem", "check_overwrite"]
-
-_WORDS = get_args(get_args(Overwrite)[1])
-
-
-def check_overwrite(overwrite: Overwrite) -> None:
-    """Checks the argument of a call.
-
-    Raises:
-        ConfigurationError: it is not allowed.
-    """
-    if not isinstance(overwrite, bool) and overwrite not in _WORDS:
-        allowed = ", ".join(map(repr, _WORDS))
-        raise ConfigurationError(f"overwrite = {overwrite!r} is not allowed; it must be True, False, {allowed}")
+__all__ = ["OverwritingItem"]
 
 
 class OverwritingItem(TransferItem):

@@ -259,7 +259,7 @@ class ResumedReader(Reader):
     async def _enter(self) -> None:
         if self._limit is not None:
             limit = self._limit
-            self._permit = limit.try_acquire(self._bytes, "read") or await limit.acquire(self._bytes, "read")
+            self._permit = limit.try_acquire(self._bytes, "read") or await limit.wait(self._bytes, "read")
 
     def _release(self, error: BaseException | None = None) -> None:
         permit, self._permit = self._permit, None

@@ -1,8 +1,8 @@
 """Stores a stream of unknown length. Parts are sent while the stream goes on, and memory stays bounded.
 
-A stream buffers half a mebibyte without asking. Before a part gets larger, memory for all of it is reserved, so that a
-stream that holds memory never waits for more of it; until then nothing more is taken from the stream. All streams
-together reserve at most half of the session's memory, so that slow ones do not hold up other calls.
+A stream buffers a quarter of a mebibyte without asking. Before a part gets larger, memory for all of it is reserved, so
+that a stream that holds memory never waits for more of it; until then nothing more is taken from the stream. All
+streams together reserve at most half of the session's memory, so that slow ones do not hold up other calls.
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ __all__ = ["StreamWriter"]
 
 _ABORT_SECONDS = 10.0
 
-_UNASKED = 512 << 10
+_UNASKED = 256 << 10
 """Bytes that each stream may buffer without a reservation."""
+
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 32 << 10, 256 << 10
+"""Bytes of the first buffer of a part, and of the largest ones: each is twice as large as the one before. One buffer
+for a whole part would be copied as it grows, and leave holes in memory that nothing else fits into."""
 
 
 class StreamWriter(BaseItem):
@@ -53,6 +57,7 @@ class StreamWriter(BaseItem):
         self._features = target.provider.features  # a stream that was begun keeps its part sizes
         self._ended = False  # whether all of the stream was read
         self._memory: deque[int] = deque()  # what is reserved for the parts that are not being sent yet
+        self._in_memory: dict[int, Buffered] = {}
         self._read = 0  # bytes of the stream in parts that are complete
 
     async def write(self, data: AsyncIterable[bytes]) -> TransferResult:
@@ -70,6 +75,9 @@ class StreamWriter(BaseItem):
         except BaseException:
             await self._clean_up()
             raise
+        finally:
+            for body in self._in_memory.values():
+                body.chunks = ()  # whoever keeps the exception keeps the frames of its traceback, and their bodies
         if self._destination.provider.features.checksum and stored.crc32c is not None:
             if stored.crc32c != self._crc32c:
                 raise ChecksumMismatchError(f"write of {self._destination.shown} failed: other bytes were stored")
@@ -157,6 +165,8 @@ class StreamWriter(BaseItem):
         try:
             self._receipts.append(await self._try(lambda: upload.write_part(part, metered), size=part.size))
         finally:
+            self._in_memory.pop(id(body), None)
+            body.chunks = ()
             self._give(memory)
 
     async def _reserve(self, size: int) -> int:
@@ -180,32 +190,39 @@ class StreamWriter(BaseItem):
 
     async def _bodies(self, data: AsyncIterable[bytes]) -> AsyncGenerator[Buffered, None]:
         """Cuts a stream into parts with their checksums. An empty stream is one empty part."""
+        buffer = _Blocks()
         try:
-            buffer = bytearray()
             number, size, reserved = 1, self._part_size(1), False
             async for chunk in data:
                 view = memoryview(chunk).cast("B")
                 while view:
-                    if len(buffer) == size:  # it is known only now that more follows
+                    if buffer.size == size:  # it is known only now that more follows
                         if not reserved:
                             self._memory.append(0)
-                        yield _body(buffer)
-                        buffer, reserved = bytearray(), False
+                        yield self._body(buffer)
+                        buffer, reserved = _Blocks(), False
                         number += 1
                         size = self._part_size(number)
-                    wanted = size - len(buffer)
-                    if not reserved and len(buffer) + len(view) > _UNASKED:
+                    wanted = size - buffer.size
+                    if not reserved and buffer.size + len(view) > _UNASKED:
                         self._memory.append(await self._reserve(size))
                         reserved = True
-                    buffer += view[:wanted]
+                    buffer.add(view[:wanted])
                     view = view[wanted:]
             self._ended = True
             if not reserved:
                 self._memory.append(0)
-            yield _body(buffer)
+            yield self._body(buffer)
         finally:
+            buffer.clear()
             if isinstance(data, AsyncGenerator):
                 await data.aclose()
+
+    def _body(self, buffer: _Blocks) -> Buffered:
+        body = buffer.body()
+        buffer.clear()
+        self._in_memory[id(body)] = body
+        return body
 
     async def _clean_up(self) -> None:
         if self._upload is not None:
@@ -213,6 +230,43 @@ class StreamWriter(BaseItem):
                 await clean_up(self._try(self._upload.abort), _ABORT_SECONDS)
             except Exception as error:  # noqa: BLE001 - the reason for the abort is what the caller is to see
                 failure_of(error, self.ends, "clean-up")
+
+
+class _Blocks:
+    """The bytes of a part, in buffers that do not grow.
+
+    Attributes:
+        size: how many bytes there are.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._blocks: list[memoryview] = []
+        self._filled = 0  # bytes of the last buffer
+        self._crc32c = 0
+
+    def add(self, view: memoryview) -> None:
+        """Copies bytes to the end."""
+        self._crc32c = crc32c(view, self._crc32c)
+        self.size += len(view)
+        while view:
+            if not self._blocks or self._filled == len(self._blocks[-1]):
+                size = min(2 * len(self._blocks[-1]), _LARGEST_BLOCK) if self._blocks else _SMALLEST_BLOCK
+                self._blocks.append(memoryview(bytearray(size)))
+                self._filled = 0
+            piece = view[: len(self._blocks[-1]) - self._filled]
+            self._blocks[-1][self._filled : self._filled + len(piece)] = piece
+            self._filled += len(piece)
+            view = view[len(piece) :]
+
+    def clear(self) -> None:
+        """Forgets the bytes."""
+        self.size, self._blocks = 0, []
+
+    def body(self) -> Buffered:
+        """Returns the bytes as a body."""
+        blocks = [*self._blocks[:-1], *(each[: self._filled] for each in self._blocks[-1:])]
+        return Buffered(blocks, self.size, self._crc32c)
 
 
 def _body(buffer: Buffer) -> Buffered:

@@ -139,6 +139,10 @@ class Journal:
         if self.spec.source is None:
             self._note(PLANNED, self._id_of(item))
 
+    def listed(self) -> None:
+        """Notes that an item is planned that a worker of an executor has listed."""
+        self._items += 1
+
     def plan_ended(self) -> None:
         """Notes that all items are planned."""
         if self.spec.source is None:

@@ -14,7 +14,8 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.items.overwriting import Overwrite, OverwritingItem
+from dxflow_async.transfer.items.overwriting import OverwritingItem
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import LocalDestination, taken
 from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.relocate import look_up, relocate_found

@@ -21,12 +21,12 @@ from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["pages", "pages_to_delete", "stat"]
+__all__ = ["pages", "pages_after", "pages_to_delete", "stat"]
 
 
 async def pages(
     provider: Provider, prefix: str, *, recursive: bool, limits: Limits, policy: RetryPolicy
-) -> AsyncIterator[Sequence[Entry]]:
+) -> AsyncGenerator[Sequence[Entry], None]:
     """Yields the entries whose keys start with `prefix`, in the order of their keys.
 
     It holds two pages in memory, or up to 64 pages of a listing that is requested in several places.
@@ -48,6 +48,37 @@ async def pages(
         async for page in listing:
             if page.entries:
                 yield page.entries
+
+
+async def pages_after(
+    provider: Provider, prefix: str, after: str, *, limits: Limits, policy: RetryPolicy
+) -> AsyncGenerator[Page, None]:
+    """Yields all objects below a prefix whose keys follow a key, where `Features.list_after` is set.
+
+    Args:
+        provider: the provider to list.
+        prefix: the beginning of the keys; it ends in a slash.
+        after: as for `Provider.list_after`.
+        limits: the session's limits.
+        policy: the session's retry policy.
+
+    Raises:
+        UnsupportedError: the service lists from another key.
+        StorageError: a page could not be fetched. The entries before it are right.
+    """
+    get, cursors = _Requests(provider, prefix, recursive=True, limits=limits, policy=policy), Cursors()
+    page = await get.after(after)
+    while True:
+        if page.entries:
+            if page.entries[0].key <= after:
+                raise contradiction(get.call, "a page goes back to keys that are listed already")
+            after = page.entries[-1].key
+        yield page
+        if page.cursor is None:
+            return
+        if cursors.repeat(page.cursor):
+            raise contradiction(get.call, "the listing goes in a circle")
+        page = await get.page(page.cursor)
 
 
 async def pages_to_delete(

@@ -9,8 +9,8 @@ from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.items.overwriting import Overwrite
 from dxflow_async.transfer.items.rename import RenameItem
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, LocalDestination, contains, directory
 from dxflow_async.transfer.planning.directories import is_users
 from dxflow_async.transfer.planning.listing import stat

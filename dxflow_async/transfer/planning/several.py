@@ -1,10 +1,12 @@
-"""The items that copy or move several remote sources, among them the matches of patterns."""
+"""The items that copy or move several remote sources: by their names, by patterns, or in pairs with their targets."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import partial
 
+from dxflow_async.concurrency.pool import results_of
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
 from dxflow_async.glob_patterns import has_magic
 from dxflow_async.models import TransferResult
@@ -12,12 +14,16 @@ from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.items.overwriting import Overwrite
-from dxflow_async.transfer.planning.destination import Destination
+from dxflow_async.transfer.overwrite import Overwrite
+from dxflow_async.transfer.planning.destination import Destination, RemoteDestination, directory
+from dxflow_async.transfer.planning.directories import make_directory
 from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.relocate import check_single, look_up, relocate_found
 
-__all__ = ["relocate_each"]
+__all__ = ["copy_pairs", "relocate_each"]
+
+_AHEAD = 128
+"""How many sources of pairs are looked up together."""
 
 
 async def relocate_each(
@@ -72,6 +78,59 @@ async def relocate_each(
             if not several:
                 raise
             yield SettledItem(TransferResult(source.shown, destination.shown, error=error))
+
+
+async def copy_pairs(
+    context: TransferContext,
+    pairs: AsyncIterable[tuple[Place, Place]],
+    options: ObjectOptions,
+    *,
+    overwrite: Overwrite = True,
+) -> AsyncIterator[TransferItem]:
+    """Yields the items that copy objects to exactly those places. Of a directory, only itself is made.
+
+    Args:
+        context: the call's context.
+        pairs: sources and targets.
+        options: the options of new objects.
+        overwrite: what happens to objects that are there already.
+    """
+    batch: list[tuple[Place, Place]] = []
+    async for pair in pairs:
+        batch.append(pair)
+        if len(batch) >= _AHEAD:
+            async for item in _copies(context, batch, options, overwrite):
+                yield item
+            batch = []
+    async for item in _copies(context, batch, options, overwrite):
+        yield item
+
+
+async def _copies(
+    context: TransferContext, pairs: Sequence[tuple[Place, Place]], options: ObjectOptions, overwrite: Overwrite
+) -> AsyncIterator[TransferItem]:
+    looks = [partial(_look, context, source) for source, _ in pairs]
+    for (source, target), found in zip(pairs, await results_of(looks, _AHEAD), strict=True):
+        try:
+            if isinstance(found, StorageError):
+                raise found
+            if found.directory:
+                await make_directory(context, directory(target))
+                continue
+            end = RemoteDestination(target)
+            async for item in relocate_found(
+                context, source, found, end, options, operation="copy", overwrite=overwrite
+            ):
+                yield item
+        except StorageError as error:
+            yield SettledItem(TransferResult(source.shown, target.shown, error=error))
+
+
+async def _look(context: TransferContext, source: Place) -> Entry | StorageError:
+    try:
+        return await look_up(context, source, "copy")
+    except StorageError as error:
+        return error
 
 
 async def _items(

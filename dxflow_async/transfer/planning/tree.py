@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 from dxflow_async.exceptions import NotFoundError
 from dxflow_async.providers.contract import ObjectOptions
-from dxflow_async.transfer.context import Place, TransferContext
+from dxflow_async.transfer.context import ListingRest, Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, below
 from dxflow_async.transfer.planning.directories import DirectoryModes, is_link, is_users, make_directory
 from dxflow_async.transfer.planning.listing import pages
 
 __all__ = ["copy_tree"]
+
+_SHARED_AFTER = 3
+"""Pages after which workers of an executor list the rest: some thousand objects, which are worth several shards."""
 
 
 async def copy_tree(
@@ -42,28 +45,58 @@ async def copy_tree(
         overwrite: what happens to objects that are there already.
     """
     listing = pages(source.provider, source.key, recursive=True, limits=context.limits, policy=context.policy)
-    links, modes, prepared = _Links(source), DirectoryModes(source, target, context.limits, context.policy), False
-    async for page in listing:
-        if not prepared:
-            await modes.make_above("")
-            await destination.prepare(context)
-            prepared = True
-        for entry in page:
-            name = entry.key[len(source.key) :]
-            if not name and not target.key:
-                continue  # the marker of a local destination itself, which is made anyway
-            if context.selection is not None and not context.selection.admits(name, entry):
-                continue
-            if entry.unreadable is None:
-                await modes.make_above(name)
-            start, goal = below(source, name), below(target, name)
-            goes = move and not await links.lead_to(name)
-            if goes and entry.directory and await _was_emptied(context, start, goal):
-                continue
-            yield item_for(
-                context, start, destination, goal, entry, options, operation=operation, move=goes, overwrite=overwrite
-            )
+    links, modes, count = _Links(source), DirectoryModes(source, target, context.limits, context.policy), 0
+    async with aclosing(listing):
+        async for page in listing:
+            if not count:
+                await modes.make_above("")
+                await destination.prepare(context)
+            count += 1
+            for entry in page:
+                name = entry.key[len(source.key) :]
+                if not name and not target.key:
+                    continue  # the marker of a local destination itself, which is made anyway
+                if context.selection is not None and not context.selection.admits(name, entry):
+                    continue
+                if entry.unreadable is None:
+                    await modes.make_above(name)
+                start, goal = below(source, name), below(target, name)
+                goes = move and not await links.lead_to(name)
+                if goes and entry.directory and await _was_emptied(context, start, goal):
+                    continue
+                yield item_for(
+                    context,
+                    start,
+                    destination,
+                    goal,
+                    entry,
+                    options,
+                    operation=operation,
+                    move=goes,
+                    overwrite=overwrite,
+                )
+            if count == _SHARED_AFTER and not move and _is_shared_out(context, source, destination, target):
+                assert context.part_mover is not None
+                keys = [entry.key for entry in page]
+                context.part_mover.share_out(ListingRest(context, source, target, keys, options, operation, overwrite))
+                break
     await make_directory(context, target)
+
+
+def _is_shared_out(context: TransferContext, source: Place, destination: Destination, target: Place) -> bool:
+    """Returns whether workers list and copy by themselves: each object by itself, without a look at the others."""
+    journal, selection = context.journal, context.selection
+    return (
+        context.part_mover is not None
+        and source.provider.features.list_after
+        and source.provider.origin is source.provider
+        and target.provider.origin is target.provider
+        and target.provider.local_disk is None
+        and destination.claims is None
+        and "/" in source.key
+        and (journal is None or not journal.resuming)
+        and (selection is None or selection.files is None)
+    )
 
 
 async def _was_emptied(context: TransferContext, source: Place, target: Place) -> bool:

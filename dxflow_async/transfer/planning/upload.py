@@ -14,7 +14,7 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
-from dxflow_async.transfer.items.overwriting import Overwrite
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, LocalPlaces, RemoteDestination
 from dxflow_async.transfer.planning.relocate import check_single, relocate
 

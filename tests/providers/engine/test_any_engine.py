@@ -18,6 +18,7 @@ from dxflow_async.exceptions import ConfigurationError, StorageError, TransferEr
 from dxflow_async.providers.engine.settings import EngineSettings
 from tests.servers.engine import EngineServer
 from tests.servers.engine_switches import QUIRKS, Switches
+from tests.servers.engine_versions import KeptVersions
 
 Life = Callable[[dict[str, Any], dict[str, bytes], dict[str, bytes]], None]
 
@@ -52,61 +53,107 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def check_versions(server: EngineServer, old: Mapping[str, bytes], new: Mapping[str, bytes]) -> None:
-    """Asserts that each file has its old or its new content under its name, or whole under a temporary one."""
-    kept = [path.read_bytes() for path in server.root.rglob("*dxflow-async-*") if path.is_file()]
-    for name, data in old.items():
-        path = server.root / "runs" / name
-        allowed = (data, new.get(name, data))
-        assert (path.is_file() and path.read_bytes() in allowed) or data in kept or new.get(name) in kept, name
-
-
 async def life_of_a_tree(folder: Path, switches: Switches, first: dict[str, bytes], second: dict[str, bytes]) -> None:
-    """Uploads, lists, downloads, syncs, renames and deletes; each call ends right or with an error of ours."""
-    local = folder / "local"
-    hides = switches.list_hidden == "never" or switches.upload_dot_names == "refused"
-    if hides:
+    """Uploads, lists, downloads, syncs, renames and deletes; each call ends right or with an error of ours.
+
+    At each request the engine records whether a version of each file is there.
+    """
+    if switches.list_hidden == "never" or switches.upload_dot_names == "refused":
         first = {name: data for name, data in first.items() if "/." not in f"/{name}"}
         second = {name: data for name, data in second.items() if "/." not in f"/{name}"}
-    write_tree(local, first)
-    local.mkdir(exist_ok=True)
+    for name, tree in (("local", first), ("second", second)):
+        (folder / name).mkdir()
+        write_tree(folder / name, tree)
     async with EngineServer(folder / "volume", switches).serve() as server:
+        kept = KeptVersions(server)
         lab = EngineSettings(address=server.url, key=server.write_key(folder / "key.pem"))
-        own = Settings(home=folder / "home", journal=False, durable=False, remotes={"lab": lab})
+        home, authority = folder / "home", server.authority
+        own = Settings(home=home, journal=False, durable=False, remotes={"lab": lab}, ca_bundle=authority)
         async with AsyncSession(settings=own) as session:
-            storage = session.get_storage_manager()
-            await session.copy(f"{local}/", "lab:/runs/")
-            assert contents(server.root) == {f"runs/{name}": data for name, data in first.items()}
-            if first:
-                listed = {item.path: item.size async for item in storage.scan("lab", "/runs/", recursive=True)}
-                assert listed == {f"/runs/{name}": len(data) for name, data in first.items()}
-                await session.copy("lab:/runs/", f"{folder}/back/")
-                assert contents(folder / "back") == first
-            write_tree(folder / "second", second)
-            (folder / "second").mkdir(exist_ok=True)
             try:
-                await session.sync(f"{folder}/second/", "lab:/runs/", delete=True)
-            except EXPECTED:
-                check_versions(server, {k: v for k, v in first.items() if k in second}, second)
-            else:
-                changed = {
-                    name: data for name, data in second.items() if len(data) != len(first.get(name, data + b"x"))
-                }
-                found = contents(server.root)
-                assert found.keys() == {f"runs/{name}" for name in second}
-                assert all(found[f"runs/{name}"] == data for name, data in changed.items())
-                check_versions(server, {k: v for k, v in first.items() if k in second}, second)
-            before = contents(server.root / "runs") if (server.root / "runs").exists() else {}
-            for name in list(before)[:1]:
-                with suppress(*EXPECTED):
-                    await session.move(f"lab:/runs/{name}", "lab:/moved/here.txt")
-                after = contents(server.root)
-                assert before[name] in after.values()
-            (server.root / "kept").write_bytes(b"kept")
-            if (server.root / "runs").exists():
-                await session.delete("lab:/runs/")
-            assert "kept" in contents(server.root)
-            assert not any(name.startswith("runs/") for name in contents(server.root))
+                await upload_and_download(session, server, kept, folder, first)
+                await sync_another(session, server, kept, folder, first, second)
+                await move_files(session, server, kept)
+                await delete_a_tree(session, server, kept)
+            finally:
+                assert kept.lost == []
+
+
+async def upload_and_download(
+    session: AsyncSession, server: EngineServer, kept: KeptVersions, folder: Path, tree: dict[str, bytes]
+) -> None:
+    """A tree arrives whole, is listed with its sizes, and comes back."""
+    await session.copy(f"{folder}/local/", "lab:/runs/")
+    assert contents(server.root) == {f"runs/{name}": data for name, data in tree.items()}
+    for name, data in tree.items():
+        kept.expect(name, data)
+    if tree:
+        storage = session.get_storage_manager()
+        listed = {item.path: item.size async for item in storage.scan("lab", "/runs/", recursive=True)}
+        assert listed == {f"/runs/{name}": len(data) for name, data in tree.items()}
+        await session.copy("lab:/runs/", f"{folder}/back/")
+        assert contents(folder / "back") == tree
+        name = next(iter(tree))
+        assert (await storage.stat(f"/runs/{name}", "lab")).size == len(tree[name])
+
+
+async def sync_another(
+    session: AsyncSession,
+    server: EngineServer,
+    kept: KeptVersions,
+    folder: Path,
+    first: dict[str, bytes],
+    second: dict[str, bytes],
+) -> None:
+    """Another tree takes the place of the first one; what is the same may be either."""
+    for name, data in first.items():
+        kept.expect(name, data, second.get(name, data))
+    kept.forget(name for name in first if name not in second)  # the sync deletes these
+    try:
+        await session.sync(f"{folder}/second/", "lab:/runs/", delete=True)
+    except EXPECTED:
+        return
+    found = contents(server.root)
+    assert found.keys() == {f"runs/{name}" for name in second}
+    for name, data in second.items():
+        old = first.get(name)
+        assert found[f"runs/{name}"] == data or (old is not None and len(old) == len(data)), name
+    await session.sync("lab:/runs/", f"{folder}/down/", delete=True)
+    assert contents(folder / "down") == {name.removeprefix("runs/"): data for name, data in found.items()}
+
+
+async def move_files(session: AsyncSession, server: EngineServer, kept: KeptVersions) -> None:
+    """A file gets a new name, and then that of another file; a directory gets a new name, or keeps its own."""
+    before = contents(server.root / "runs") if (server.root / "runs").exists() else {}
+    for name, data in before.items():
+        kept.expect(name, data)
+    names = list(before)
+    for name in names[:1]:
+        with suppress(*EXPECTED):
+            await session.move(f"lab:/runs/{name}", "lab:/moved/here.txt")
+        assert before[name] in contents(server.root).values()
+    for name in names[1:2]:
+        kept.expect(names[0], before[names[0]], before[name])  # it is replaced
+        with suppress(*EXPECTED):
+            await session.move(f"lab:/runs/{name}", "lab:/moved/here.txt")
+        assert before[name] in contents(server.root).values()
+    if names[2:]:
+        with suppress(*EXPECTED):
+            await session.move("lab:/runs/", "lab:/elsewhere/")
+        found = contents(server.root)
+        assert all(before[name] in found.values() for name in names[2:])
+
+
+async def delete_a_tree(session: AsyncSession, server: EngineServer, kept: KeptVersions) -> None:
+    """A tree is deleted, and nothing else."""
+    (server.root / "kept").write_bytes(b"kept")
+    kept.forget()
+    kept.expect("kept", b"kept")
+    for top in ("runs", "elsewhere"):
+        if (server.root / top).exists():
+            await session.delete(f"lab:/{top}/")
+        assert not (server.root / top).exists()
+    assert "kept" in contents(server.root)
 
 
 def run(combination: dict[str, Any], first: dict[str, bytes], second: dict[str, bytes]) -> None:

@@ -1,0 +1,86 @@
+"""`ls` of one directory of this machine, which is the command that people type most: without what other places need.
+
+It prints what `listing.ls` prints, from the same source of entries, with neither a session, an event loop nor a parser
+of options. Whatever it does not know, it leaves to the command: other options, several places, patterns, and errors.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import islice
+
+__all__ = ["list_quickly"]
+
+_FLAGS = {
+    "--long": "", "-l": "", "--human": "human", "-h": "human", "--total": "total", "--json": "json",
+    "--recursive": "recursive", "-r": "recursive", "-R": "recursive",
+}  # fmt: skip
+
+_MOST = 10_000
+"""More entries are listed by the command, in pages."""
+
+
+def list_quickly(arguments: Sequence[str]) -> int | None:
+    """Lists a local directory; returns the exit status.
+
+    Returns None, and has printed nothing, for every command line that it leaves to others.
+    """
+    if arguments[:1] != ["ls"]:
+        return None
+    flags = {_FLAGS.get(each) for each in arguments[1:] if each.startswith("-")}
+    places = [each for each in arguments[1:] if not each.startswith("-")] or ["."]
+    (place, *others) = places
+    if None in flags or others or not place or any(each in ":*?[\\\0" for each in place):
+        return None
+    try:
+        path = os.path.abspath(place) + ("/" if place.endswith("/") else "")
+    except OSError:
+        return None
+    human, total, json, recursive = (name in flags for name in ("human", "total", "json", "recursive"))
+    return _list(place, path, human=human, total=total, json=json, recursive=recursive)
+
+
+def _list(place: str, path: str, *, human: bool, total: bool, json: bool, recursive: bool) -> int | None:
+    from dxflow_async.blocking.fitting import terminal_columns
+    from dxflow_async.blocking.tables import format_item, write_line
+    from dxflow_async.cli.json_lines import item_fields, print_json
+    from dxflow_async.cli.locations import location_of
+    from dxflow_async.cli.sizes import human_size, total_text
+    from dxflow_async.exceptions import DxflowError
+    from dxflow_async.models import Item
+    from dxflow_async.providers.registry import disk_entries
+
+    if not os.path.isdir(path):
+        return None
+    try:
+        entries = [*islice(disk_entries(path, recursive=recursive), _MOST)]
+    except (OSError, DxflowError):
+        return None
+    if not entries or len(entries) == _MOST:
+        return None
+    items = [
+        Item(
+            f"/{each.key}".rstrip("/").rpartition("/")[2],
+            f"/{each.key}",
+            each.directory,
+            each.size,
+            each.modified,
+            each.etag,
+            unreadable=each.unreadable,
+        )
+        for each in entries
+    ]
+    columns = terminal_columns()
+    for item in items:
+        if json:
+            print_json("item", item_fields(location_of(place, f"/{path.strip('/')}", item.path), item))
+        else:
+            shown = human_size(item.size) if human else None
+            write_line(format_item(item, below=path if recursive else None, size=shown, columns=columns))
+    count, size = sum(not each.directory for each in items), sum(each.size for each in items)
+    if total and json:
+        print_json("total", {"objects": count, "size": size})
+    elif total:
+        write_line(total_text(count, size, human=human))
+    return 0

@@ -1,0 +1,339 @@
+"""The calls of fsspec for many files, each as one transfer of the session.
+
+fsspec expands names and patterns, finds each file's target, and calls `_get_file`, `_put_file` or `_cp_file` for each
+of them at the same time. A transfer for each file has its own job, meter and report, which cost more than a small file
+does. So these calls only note their pairs while fsspec expands, and one transfer moves all of them afterwards. What
+fsspec lists on the way is kept until the call ends: what it has listed as a directory need not be looked up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from fsspec.asyn import AsyncFileSystem
+from fsspec.callbacks import DEFAULT_CALLBACK, Callback
+
+from dxflow_async.concurrency.pool import results_of
+from dxflow_async.config.working_directory import absolute_path
+from dxflow_async.exceptions import StorageError, TransferError, UnsupportedError
+from dxflow_async.models import Progress, TransferReport, TransferResult
+
+__all__ = [
+    "BulkCalls",
+    "base_of",
+    "inner_path",
+    "is_top",
+    "listed_directory",
+    "note_listed",
+    "note_pair",
+    "of_progress",
+    "raise_own_error",
+]
+
+_LOOKS = 32
+"""How many paths are looked up at a time."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of many files.
+
+    Attributes:
+        owner: the file system that is called.
+        pairs: the sources and targets that fsspec found.
+        listed: whether a name that was listed is a directory.
+    """
+
+    owner: object
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+    listed: dict[str, bool] = field(default_factory=dict)
+
+
+_call: ContextVar[_Call | None] = ContextVar("fsspec_call", default=None)
+
+
+def note_pair(owner: object, source: str, target: str) -> bool:
+    """Notes a file of the call of many files that runs; returns False if there is none."""
+    call = _call.get()
+    if call is None or call.owner is not owner:
+        return False
+    call.pairs.append((source, target))
+    return True
+
+
+def note_listed(owner: object, found: Iterable[Mapping[str, Any]]) -> None:
+    """Notes what was listed for the call of many files that runs, if there is one."""
+    call = _call.get()
+    if call is not None and call.owner is owner:
+        call.listed.update((each["name"], each["type"] == "directory") for each in found)
+
+
+def listed_directory(owner: object, path: str) -> bool | None:
+    """Returns whether the call that runs has listed a path as a directory; None if it has not listed it."""
+    call = _call.get()
+    return None if call is None or call.owner is not owner else call.listed.get(path)
+
+
+class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
+    """The part of the file system that moves, copies and deletes many files.
+
+    The file system itself has `_at`, which returns the storage of a path and the path there, and `_write_options`,
+    which returns the arguments of a call that writes.
+    """
+
+    _at: Callable[[str], Awaitable[tuple[Any, str]]]
+    _write_options: Callable[[Mapping[str, Any]], dict[str, Any]]
+
+    async def _put(
+        self,
+        lpath: Any,
+        rpath: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        callback: Any = DEFAULT_CALLBACK,
+        batch_size: int | None = None,
+        maxdepth: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Uploads files in one transfer; `batch_size` is ignored, since the session finds the concurrency."""
+        put = partial(super()._put, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
+        if _follows_files(callback):
+            await put(callback=callback, batch_size=batch_size, **options)
+            return
+        call = await self._expanded(put())
+        mode, stored = options.pop("mode", "overwrite"), self._write_options(options)
+        _refuse_condition(stored)
+        files = _Files(callback, len(call.pairs))
+        failed: list[TransferResult] = []
+        for pairs in _by_base(call.pairs, of_target=True):
+            storage, _ = await self._at(pairs[0][1])
+            sent = [(local, inner_path(remote)) for local, remote in pairs]
+            upload = storage.upload_many(sent, on_progress=files.follow(), overwrite=mode != "create", **stored)
+            failed += await _failed(upload)
+        files.end()
+        _raise_first(failed)
+
+    async def _get(
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Downloads files in one transfer. Directories among them are made."""
+        get = partial(super()._get, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        if _follows_files(callback):
+            await get(callback=callback, **options)
+            return
+        call = await self._expanded(get())
+        files = _Files(callback, len(call.pairs))
+        directories = [local for remote, local in call.pairs if call.listed.get(remote)]
+        wanted = [(remote, local) for remote, local in call.pairs if not call.listed.get(remote)]
+        failed: list[TransferResult] = []
+        for pairs in _by_base(wanted):
+            storage, _ = await self._at(pairs[0][0])
+            got = [(inner_path(remote), local) for remote, local in pairs]
+            failed += await _failed(storage.download_many(got, on_progress=files.follow()))
+        failed, more = await self._without_directories(failed, wanted)
+        await asyncio.to_thread(_make_all, [*directories, *more])
+        files.end()
+        _raise_first(failed)
+
+    async def _copy(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        on_error: str | None = None,
+        maxdepth: int | None = None,
+        batch_size: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Copies files in one transfer for each pair of remotes."""
+        copy = partial(super()._copy, path1, path2, recursive=recursive, on_error=on_error, maxdepth=maxdepth)
+        call = await self._expanded(copy(batch_size=batch_size, **options))
+        on_error = on_error or ("ignore" if recursive else "raise")
+        directories = [target for source, target in call.pairs if call.listed.get(source)]
+        await results_of([partial(self._makedirs, each, exist_ok=True) for each in directories], _LOOKS)
+        failed: list[TransferResult] = []
+        for some in _by_base([pair for pair in call.pairs if not call.listed.get(pair[0])]):
+            for pairs in _by_base(some, of_target=True):
+                (source, _), (target, _) = await self._at(pairs[0][0]), await self._at(pairs[0][1])
+                copied = [(inner_path(one), inner_path(other)) for one, other in pairs]
+                failed += await _failed(source._copy_many(copied, target))
+        _raise_first([each for each in failed if on_error != "ignore" or not _is_missing(each)])
+
+    async def _rm(
+        self,
+        path: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        batch_size: int | None = None,
+        maxdepth: int | None = None,
+        **options: Any,
+    ) -> None:
+        """Deletes files, many with one request where the service can."""
+        if maxdepth is not None:
+            await super()._rm(path, recursive=recursive, batch_size=batch_size, maxdepth=maxdepth, **options)
+            return
+        deleted: dict[str, list[str]] = {}
+        paths = await self._expand_path(path, recursive=False)
+        for each in paths:
+            if is_top(each):
+                raise UnsupportedError(f"{each or '/'} is not deleted as a whole; name a bucket or a directory in it")
+        found = await results_of([partial(self._info, each) for each in paths], _LOOKS)
+        for each, info in zip(paths, found, strict=True):
+            directory = info["type"] == "directory"
+            if directory and not recursive:
+                raise IsADirectoryError(f"{each} is a directory; delete it with recursive=True")
+            deleted.setdefault(base_of(each), []).append(each + "/" if directory else each)
+        for each in deleted.values():
+            storage, _ = await self._at(each[0])
+            await storage.delete([inner_path(name) for name in each])
+
+    async def _expanded(self, expanding: Coroutine[Any, Any, object]) -> _Call:
+        """Runs a call of fsspec that notes its pairs, and returns them."""
+        call = _Call(self)
+        token = _call.set(call)
+        try:
+            await expanding
+        finally:
+            _call.reset(token)
+        return call
+
+    async def _without_directories(
+        self, failed: Sequence[TransferResult], pairs: Sequence[tuple[str, str]]
+    ) -> tuple[list[TransferResult], list[str]]:
+        """Returns the downloads that failed, and the targets of those that failed as directories."""
+        missing = [each for each in failed if _is_missing(each)]
+        if not missing:
+            return list(failed), []
+        sources = {absolute_path(local): remote for remote, local in pairs}
+        looks = [partial(self._isdir, sources[absolute_path(each.destination)]) for each in missing]
+        made = [each for each, found in zip(missing, await results_of(looks, _LOOKS), strict=True) if found]
+        return [each for each in failed if each not in made], [each.destination for each in made]
+
+
+class _Files:
+    """Tells a callback of fsspec which files of a call have ended.
+
+    Args:
+        callback: the callback.
+        count: the number of files.
+    """
+
+    def __init__(self, callback: Any, count: int) -> None:
+        self._callback = DEFAULT_CALLBACK if callback is None else callback
+        self._count = count
+        self._told = self._before = 0
+        self._callback.set_size(count)
+
+    def follow(self) -> Callable[[Progress], None] | None:
+        """Returns what the next transfer of the call reports to."""
+        if self._callback is DEFAULT_CALLBACK:
+            return None
+        self._before = self._told
+        return self._tell
+
+    def end(self) -> None:
+        """Tells of the files that are left; directories are among them."""
+        self._update(self._count)
+
+    def _tell(self, progress: Progress) -> None:
+        self._update(min(self._before + progress.items, self._count))
+
+    def _update(self, ended: int) -> None:
+        while self._told < ended:
+            self._told += 1
+            self._callback.relative_update(1)
+
+
+async def raise_own_error(transfer: Awaitable[TransferReport]) -> None:
+    """Awaits the transfer of one item, and raises its own error: callers of fsspec expect `FileNotFoundError`."""
+    try:
+        await transfer
+    except TransferError as error:
+        failed = error.report.failed
+        raise (failed[0].error or error if failed else error) from None
+
+
+def of_progress(callback: Any) -> Callable[[Progress], None] | None:
+    """Returns the function that tells a callback of fsspec how far a transfer is."""
+    if callback is None or callback is DEFAULT_CALLBACK:
+        return None
+
+    def tell(progress: Progress) -> None:
+        if progress.bytes_total is not None:
+            callback.set_size(progress.bytes_total)
+        callback.absolute_update(progress.bytes_done)
+
+    return tell
+
+
+def is_top(path: str) -> bool:
+    """Whether it is the root, a remote without a bucket, or `unit` without a unit."""
+    return path in ("", "unit") or ("/" not in path and path != "local")
+
+
+def base_of(path: str) -> str:
+    """Returns the part of a path that names the storage: `aws`, or `unit/Demo`."""
+    segments = path.split("/", 2)
+    return "/".join(segments[: 2 if segments[0] == "unit" else 1])
+
+
+def inner_path(path: str) -> str:
+    """Returns the path in its storage."""
+    return f"/{path[len(base_of(path)) :].lstrip('/')}"
+
+
+def _by_base(pairs: Iterable[tuple[str, str]], *, of_target: bool = False) -> Iterable[list[tuple[str, str]]]:
+    """Returns the pairs of each storage."""
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for pair in pairs:
+        groups.setdefault(base_of(pair[of_target]), []).append(pair)
+    return groups.values()
+
+
+def _follows_files(callback: Any) -> bool:
+    """Whether a callback wants to follow the bytes of each file."""
+    kind = type(callback)
+    return isinstance(callback, Callback) and (
+        kind.branched is not Callback.branched or kind.branch is not Callback.branch
+    )
+
+
+def _refuse_condition(stored: dict[str, Any]) -> None:
+    if stored.pop("if_match", None) is not None:
+        raise UnsupportedError("put takes no if_match; use pipe_file or open, which do", operation="put")
+
+
+def _make_all(directories: Iterable[str]) -> None:
+    for each in directories:
+        os.makedirs(each, exist_ok=True)
+
+
+async def _failed(transfer: Awaitable[TransferReport]) -> list[TransferResult]:
+    try:
+        await transfer
+    except TransferError as error:
+        return list(error.report.failed)
+    return []
+
+
+def _raise_first(failed: Sequence[TransferResult]) -> None:
+    if failed:
+        error = failed[0].error
+        assert error is not None
+        if len(failed) > 1:
+            error.add_note(f"{len(failed)} files failed; this is the first of them")
+        raise error
+
+
+def _is_missing(result: TransferResult) -> bool:
+    return isinstance(result.error, StorageError) and isinstance(result.error, FileNotFoundError)

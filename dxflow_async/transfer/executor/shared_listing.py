@@ -1,0 +1,311 @@
+"""A long listing that is shared out: workers list ranges of its keys, and copy the objects that they find.
+
+The keys behind those that are planned are cut into ranges, three for each worker. A worker lists a range and copies
+what is in it, up to the end of a page with which it has enough; the coordinator hands out what is left of the range.
+While there are fewer ranges than that, a range that a worker returns is cut again. So only names and outcomes come
+back, and the coordinator neither lists nor plans.
+
+Every key lies in exactly one range, therefore it is copied exactly once. Where a range does not begin with the key that
+the range before it has seen there, the service began elsewhere than it was asked to. Then, and when a range has ended
+its workers, this process lists the directory itself, and hands out the objects that no range had.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from anyio.abc import TaskGroup
+
+from dxflow_async.concurrency.pool import open_task_group
+from dxflow_async.exceptions import StorageError, UnsupportedError
+from dxflow_async.models import TransferResult
+from dxflow_async.providers.contract import Entry
+from dxflow_async.transfer.context import ListingRest
+from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.shard import KeyRange, ListedRange, ShardPlace, ShardReceipt
+from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes
+from dxflow_async.transfer.executor.work import Work, result_of_receipt
+from dxflow_async.transfer.items.choose import item_for
+from dxflow_async.transfer.planning.destination import RemoteDestination, below
+from dxflow_async.transfer.planning.key_space import KeySpace
+from dxflow_async.transfer.planning.listing import pages, pages_after
+
+__all__ = ["SharedListing"]
+
+_LEAST_ITEMS = 1000
+"""A worker copies at least so many objects of a range: fewer are not worth a listing."""
+
+_WORTH = 2.0
+"""A range is cut if what is left of it is so many times what a worker did of it at a time."""
+
+
+class Ranges(Protocol):
+    """What the coordinator does for a shared listing."""
+
+    async def perform_range(self, work: Work) -> None:
+        """Has workers do some work, and settles it."""
+
+    async def note_listed(self, result: TransferResult, version: str | None, size: int) -> None:
+        """Notes the result of an item that a worker has planned."""
+
+    async def run_here(self, item: TransferItem) -> None:
+        """Has the engine of this process run an item, whose parts workers move."""
+
+
+class SharedListing:
+    """Copies what is left of a listing.
+
+    Args:
+        rest: what is left.
+        ranges: hands out the ranges, and notes their outcomes.
+        workers: returns how many workers there are.
+        sizes: the sizes of shards.
+
+    Attributes:
+        error: why the directory could not be listed to its end.
+        lost: a range has ended its workers, which may have copied some of it.
+    """
+
+    def __init__(self, rest: ListingRest, ranges: Ranges, workers: Callable[[], int], sizes: ShardSizes) -> None:
+        self._rest = rest
+        self._coordinator = ranges
+        self._workers = workers
+        self._sizes = sizes
+        self._space = KeySpace(rest.source.key)
+        self._space.learn(rest.keys)
+        self._ranges: list[_Range] = []
+        self._active = 0
+        self._group: TaskGroup
+        self.error: StorageError | None = None
+        self.lost = False
+
+    async def run(self) -> bool:
+        """Has workers copy everything. Returns whether they could; otherwise `uncovered` yields what is left.
+
+        Raises:
+            ExecutorError, DxflowError: the workers cannot go on.
+        """
+        keys = self._rest.keys
+        first = _Range(keys[-1], None, (keys[0], keys[-1]))
+        async with open_task_group() as self._group:
+            self._start(first)
+            for later in self._cut(first):
+                self._start(later)
+        if self.error is not None:
+            return False
+        # An empty answer proves nothing: the service may not know where the listing is to begin.
+        found = any(each.first is not None for each in self._ranges)
+        whole = all(each.ended and not each.doubtful for each in self._ranges)
+        return found and whole and await self._fits()
+
+    async def uncovered(self) -> AsyncIterator[TransferItem]:
+        """Lists the directory here, and yields the items of the objects that no range had."""
+        rest, done = self._rest, self._ranges
+        done.sort(key=lambda each: each.low)
+        context, source, destination = rest.context, rest.source, RemoteDestination(rest.target)
+        listing = pages(source.provider, source.key, recursive=True, limits=context.limits, policy=context.policy)
+        async with aclosing(listing):
+            async for page in listing:
+                for entry in page:
+                    index = bisect_left(done, entry.key, key=lambda each: each.low) - 1
+                    if index < 0 or done[index].has(entry.key):
+                        continue  # the plan had it, or a range
+                    name = entry.key[len(source.key) :]
+                    if context.selection is None or context.selection.admits(name, entry):
+                        yield self._item(name, entry, destination)
+
+    def _item(self, name: str, entry: Entry, destination: RemoteDestination) -> TransferItem:
+        rest = self._rest
+        ends = below(rest.source, name), below(rest.target, name)
+        return item_for(
+            rest.context,
+            ends[0],
+            destination,
+            ends[1],
+            entry,
+            rest.options,
+            operation=rest.operation,
+            overwrite=rest.overwrite,
+        )
+
+    def _start(self, span: _Range) -> None:
+        self._ranges.append(span)
+        self._active += 1
+        self._group.start_soon(self._list, span)
+
+    async def _list(self, span: _Range) -> None:
+        """Has workers copy a range, piece by piece."""
+        try:
+            while not span.ended and self.error is None:
+                work = RangeWork(self._rest, span, self._sizes, self._settle)
+                await self._coordinator.perform_range(work)
+                if work.failed:
+                    self.lost = True
+                    return
+                if span.refused:
+                    return
+                for later in self._cut(span):
+                    self._start(later)
+        finally:
+            self._active -= 1
+
+    def _cut(self, span: _Range) -> list[_Range]:
+        """Cuts what is left of a range, as often as there are too few ranges; returns the new ones."""
+        wanted = SHARDS_PER_WORKER * max(self._workers(), 1) - self._active
+        waiting, new = deque([span]), list[_Range]()
+        while waiting and len(new) < wanted and not span.ended:
+            each = waiting.popleft()
+            if self._space.share(each.position, each.high, *each.page) < _WORTH:
+                continue
+            middle = self._space.middle(each.position, each.high, *each.page)
+            if middle is None:
+                continue
+            later = _Range(middle, each.high, each.page)
+            each.high = middle
+            new.append(later)
+            waiting += (each, later)
+        return new
+
+    async def _settle(self, span: _Range, receipt: ShardReceipt) -> None:
+        """Takes over what a worker did of a range."""
+        listed = receipt.listed
+        assert listed is not None
+        rest, failure = self._rest, receipt.failure
+        for name, size, each in zip(listed.names, listed.sizes, receipt.items, strict=True):
+            ends = rest.source.shown + name, rest.target.shown + name
+            await self._coordinator.note_listed(result_of_receipt(ends, each), each.version, size)
+        destination = RemoteDestination(rest.target)
+        for entry in listed.large:
+            await self._coordinator.run_here(self._item(entry.key[len(rest.source.key) :], entry, destination))
+        self._space.learn([rest.source.key + name for name in listed.names] or rest.keys[-1:])
+        span.took(listed)
+        if failure is not None and isinstance(failure.error, UnsupportedError):
+            span.refused = True
+        elif failure is not None:
+            self.error = self.error or failure.restored()
+
+    async def _fits(self) -> bool:
+        """Returns whether each range begins with the key that the ranges before it have seen there."""
+        expected, since = None, self._rest.keys[-1]
+        for each in sorted(self._ranges, key=lambda span: span.low):
+            wrong = expected is not None and (each.first is None or each.first > expected)
+            if wrong and not await self._is_gone(since, each.first):
+                return False
+            since, expected = each.last or since, each.beyond
+        return True
+
+    async def _is_gone(self, since: str, until: str | None) -> bool:
+        """Returns whether there is nothing between two keys, so that what was seen there was deleted meanwhile."""
+        source, context = self._rest.source, self._rest.context
+        listing = pages_after(source.provider, source.key, since, limits=context.limits, policy=context.policy)
+        try:
+            async with aclosing(listing):
+                async for page in listing:
+                    if page.entries:
+                        return until is not None and page.entries[0].key >= until
+        except UnsupportedError:
+            return False
+        return until is None
+
+
+class _Range:
+    """The keys above `low` up to and including `high`.
+
+    Attributes:
+        position: everything up to this key is done.
+        page: the first and the last key of what was listed at a time.
+        first: the first key behind `low`, which may lie behind `high`.
+        last: the last key in it that was listed.
+        beyond: the first key behind it that was listed.
+        ended: nothing of it is left.
+        refused: the service does not list from a key.
+        doubtful: nothing was listed where a page had announced more.
+    """
+
+    __slots__ = ("_begun", "beyond", "doubtful", "ended", "first", "high", "last", "low", "page", "position", "refused")
+
+    def __init__(self, low: str, high: str | None, page: tuple[str, str]) -> None:
+        self.low = self.position = low
+        self.high = high
+        self.page = page
+        self.first: str | None = None
+        self.last: str | None = None
+        self.beyond: str | None = None
+        self.ended = self.refused = self.doubtful = self._begun = False
+
+    def has(self, key: str) -> bool:
+        """Returns whether a worker has listed a key, or something before it and something behind it."""
+        return self.first is not None and self.first <= key <= self.position
+
+    def took(self, listed: ListedRange) -> None:
+        """Takes over how far a worker has come."""
+        if not self._begun:
+            self._begun, self.first = True, listed.first
+        elif listed.first is None:
+            self.doubtful = True
+        if listed.first is not None and listed.last is not None:
+            self.page = (listed.first, listed.last)
+        self.position, self.last = listed.position, listed.last or self.last
+        self.beyond, self.ended = listed.beyond, listed.ended
+
+
+class RangeWork(Work):
+    """A part of a range, as much of it as makes a shard.
+
+    Args:
+        rest: what is listed.
+        span: the range.
+        sizes: the sizes of shards.
+        settled: called with the range and the receipt.
+
+    Attributes:
+        failed: it has ended its workers.
+    """
+
+    def __init__(
+        self,
+        rest: ListingRest,
+        span: _Range,
+        sizes: ShardSizes,
+        settled: Callable[[_Range, ShardReceipt], Awaitable[None]],
+    ) -> None:
+        selection = rest.context.selection
+        self._span = span
+        self._settled = settled
+        self._key_range = KeyRange(
+            ShardPlace.of(*rest.source),
+            ShardPlace.of(*rest.target),
+            span.position,
+            span.high,
+            max(sizes.items, _LEAST_ITEMS),
+            sizes.bytes,
+            rest.options,
+            rest.overwrite,
+            {} if selection is None else selection.to_json(),
+        )
+        self.failed = False
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        return {"range": self._key_range}
+
+    @property
+    def size(self) -> int:
+        return 0
+
+    @property
+    def requests(self) -> int:
+        return self._key_range.max_items
+
+    def done(self, receipt: ShardReceipt) -> tuple[int, int]:
+        return len(receipt.items), sum(each.bytes for each in receipt.items)
+
+    async def settle(self, receipt: ShardReceipt) -> None:
+        await self._settled(self._span, receipt)
+
+    async def fail(self, error: StorageError) -> None:
+        self.failed = True

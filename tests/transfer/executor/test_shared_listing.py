@@ -1,0 +1,242 @@
+"""Long listings that are shared out by key ranges: every object is copied once, whatever its key, and by workers."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dxflow_async import (
+    AlreadyExistsError,
+    AsyncSession,
+    AzureSettings,
+    ExecutorError,
+    Progress,
+    Settings,
+    TransferError,
+    TransferReport,
+)
+from dxflow_async.transfer.executor.shard import Shard
+from tests.dialects.azure_quirks import AzureQuirks
+from tests.dialects.azure_server import AzureServer
+from tests.dialects.s3_exchange import Answer, Ask
+from tests.dialects.s3_operations import Operation
+from tests.dialects.s3_quirks import Quirks
+from tests.dialects.s3_server import S3Server
+from tests.dialects.s3_subject import aws_settings
+from tests.sessions import MiB
+from tests.transfer.executor.losing_executor import LosingExecutor
+
+pytestmark = pytest.mark.timeout(60)
+
+_RANDOM = random.Random(17)
+
+SHAPES = {
+    "flat": [f"file-{number:05}.bin" for number in range(160)],
+    "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(160)],
+    "deep": [f"run-{n // 50}/step-{n // 10 % 5}/rank-{n % 10}.npy" for n in range(160)],
+    "one directory": [f"a{n}" for n in range(20)] + [f"hot/t{n:06}.nc" for n in range(120)] + ["z/1", "z/2"],
+    "odd": [
+        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(25)),
+        *(f"dir{n}" for n in range(20)),
+        *(f"dir{n}/" for n in range(10)),
+        *(f"dir{n}/dir" for n in range(10)),
+        " ",
+        "a" * 900,
+    ],
+}
+"""Names of objects, in pages of ten."""
+
+
+class _Server(S3Server):
+    """An S3 server whose listings begin, from a key, where `begin` says."""
+
+    mode = "honoured"
+
+    def _answer(self, operation: Operation, ask: Ask) -> Answer:
+        after = ask.query.get("start-after")
+        if after is not None and self.mode != "honoured":
+            query = dict(ask.query)
+            if self.mode == "ignored":
+                del query["start-after"]
+            elif self.mode == "empty":
+                query["start-after"] = "\U0010ffff"
+            elif after not in self.objects():
+                # The content of a directory is left out if its bare name is requested, and some more.
+                query["start-after"] = sorted(key for key in (*self.objects(), after) if key >= after)[:7][-1]
+            ask = replace(ask, query=query)
+        return super()._answer(operation, ask)
+
+
+@asynccontextmanager
+async def opened(home: Path, names: list[str], **options: Any) -> AsyncIterator[tuple[_Server, AsyncSession]]:
+    """A server with objects below `source/`, in pages of ten, and a session with it."""
+    async with _Server(Quirks(page_size=10)) as server:
+        for name in names:
+            server.store(f"source/{name}", name.encode())
+        server.store("source0", b"no part of it")
+        async with AsyncSession(settings=Settings(home=home, aws=aws_settings(server), **options)) as session:
+            yield server, session
+
+
+def content(server: S3Server, top: str) -> dict[str, bytes]:
+    """The objects below a directory, by their names in it."""
+    return {key[len(top) :]: data for key, data in server.objects().items() if key.startswith(top)}
+
+
+def copies(server: S3Server) -> Counter[str]:
+    """How often each object was copied."""
+    return Counter(each.key for each in server.requests if each.operation == "CopyObject" and each.status < 300)
+
+
+async def copied(session: AsyncSession, pool: LosingExecutor, **options: Any) -> TransferReport:
+    """Copies everything on a pool."""
+    with pool:
+        return await session.copy(
+            "aws:/bucket/source/", "aws:/bucket/copy/", executor=pool, credentials="send", **options
+        )
+
+
+def ranges(pool: LosingExecutor) -> list[Shard]:
+    """The shards that were ranges of keys."""
+    return [shard for shard in pool.shards if shard.range is not None]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+async def test_each_object_is_copied_once(tmp_path: Path, shape: str) -> None:
+    """Ranges of keys are listed by workers; each object is copied and reported once, and progress ends at the sums."""
+    names, pool, seen = SHAPES[shape], LosingExecutor(), list[Progress]()
+    async with opened(tmp_path, names) as (server, session):
+        report = await copied(session, pool, on_progress=seen.append)
+        assert content(server, "copy/") == content(server, "source/")
+        assert set(copies(server).values()) == {1}
+        assert sorted(each.destination for each in report) == sorted(f"aws:/bucket/copy/{name}" for name in names)
+        assert (report.failed, report.bytes) == ([], sum(len(name.encode()) for name in names))
+        last = seen[-1]
+        assert (last.files_done, last.files_total) == (len(names), len(names))
+        assert last.bytes_done == last.bytes_total == report.bytes
+    assert len(ranges(pool)) > 3
+    assert sum(len(shard.items) for shard in pool.shards) <= 30
+    assert not list((tmp_path / "jobs").glob("*.sqlite3"))
+
+
+@pytest.mark.parametrize("mode", ["moved", "ignored", "empty"])
+async def test_services_that_begin_elsewhere(tmp_path: Path, mode: str) -> None:
+    """A service that lists from another key than it was asked to costs another listing, and no object."""
+    names = SHAPES["odd"]
+    async with opened(tmp_path, names) as (server, session):
+        server.mode = mode
+        report = await copied(session, LosingExecutor())
+        assert content(server, "copy/") == content(server, "source/")
+        assert set(copies(server).values()) == {1}
+        assert len(report) == len(names)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+async def test_lost_workers(tmp_path: Path, overwrite: bool) -> None:
+    """A worker that is lost after it has copied a range costs that range, also where nothing may be replaced."""
+    lost = set[str | None]()
+
+    def loses(shard: Shard) -> bool:
+        first = shard.range is not None and shard.range.low not in lost
+        if first and shard.range is not None:
+            lost.add(shard.range.low)
+        return first
+
+    pool = LosingExecutor(loses=loses)
+    async with opened(tmp_path, SHAPES["flat"]) as (server, session):
+        report = await copied(session, pool, overwrite=overwrite)
+        assert content(server, "copy/") == content(server, "source/")
+        assert len(report) == len({each.source for each in report}) == 160
+    assert pool.lost == len(lost) > 3
+
+
+async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
+    """Of a range that ends each worker, only the object that does so fails; the job goes on with it."""
+    poison = "file-00123.bin"
+
+    def loses(shard: Shard) -> bool:
+        span = shard.range
+        if span is None:
+            return any(record.source.key.endswith(poison) for record in shard.items)
+        return span.low < f"bucket/source/{poison}" and (span.high is None or f"bucket/source/{poison}" <= span.high)
+
+    async with opened(tmp_path, SHAPES["flat"]) as (server, session):
+        with pytest.raises(TransferError, match="workers ended while they worked on it") as caught:
+            await copied(session, LosingExecutor(loses=loses, before=True))
+        report = caught.value.report
+        assert [Path(each.source).name for each in report.failed] == [poison]
+        assert len(report) == 160
+        assert content(server, "copy/").keys() == content(server, "source/").keys() - {poison}
+        assert report.job_id is not None
+        assert len(await session.resume(report.job_id)) == 1
+        assert content(server, "copy/") == content(server, "source/")
+
+
+async def test_a_job_of_ranges_is_resumed(tmp_path: Path) -> None:
+    """The journal has what workers have copied: a call that broke off goes on without copying it again."""
+    async with opened(tmp_path, SHAPES["digests"]) as (server, session):
+        with pytest.raises(ExecutorError) as caught:
+            await copied(session, LosingExecutor(1, closes_after=3))
+        assert caught.value.job_id is not None
+        report = await session.resume(caught.value.job_id, processes=None)
+        assert content(server, "copy/") == content(server, "source/")
+        assert 0 < len(report) < 160
+
+
+async def test_rules_of_a_call(tmp_path: Path) -> None:
+    """Overwriting and selections are the same as in one process."""
+    async with opened(tmp_path, SHAPES["flat"]) as (server, session):
+        report = await copied(session, LosingExecutor(), include="*7.bin", exclude="*17.bin")
+        wanted = {name for name in SHAPES["flat"] if name.endswith("7.bin") and not name.endswith("17.bin")}
+        assert content(server, "copy/").keys() == wanted
+        assert len(report) == len(wanted)
+        server.store("source/file-00107.bin", b"new")
+        again = await copied(session, LosingExecutor(), overwrite="skip")
+        assert (len(again), len(again.skipped)) == (160, len(wanted))
+        with pytest.raises(TransferError) as caught:
+            await copied(session, LosingExecutor(), overwrite=False)
+        assert {type(each.error) for each in caught.value.report.failed} == {AlreadyExistsError}
+        assert len(caught.value.report.failed) == 160
+
+
+async def test_large_objects_in_a_range(tmp_path: Path) -> None:
+    """A large object that a worker finds is cut into parts by the coordinator, and finished once."""
+    names = [f"{number:04}" for number in range(120)]
+    async with opened(tmp_path / "a", names) as (server, _), _Server(buckets=("other",)) as other:
+        server.store("source/0077-large", bytes(12 * MiB))
+        ends = aws_settings(server), {"other": aws_settings(other)}
+        settings = Settings(home=tmp_path / "b", part_size=5 * MiB, aws=ends[0], remotes=ends[1])
+        async with AsyncSession(settings=settings) as session:
+            pool = LosingExecutor()
+            with pool:
+                where: Any = {"executor": pool, "credentials": "send"}
+                report = await session.copy("aws:/bucket/source/", "other:/other/copy/", **where)
+        assert len(report) == 121
+        found = {key[len("copy/") :]: len(data) for key, data in other.objects("other").items()}
+        assert found == {key: len(data) for key, data in content(server, "source/").items()}
+        assert other.operations()["CompleteMultipartUpload"] == 1
+        assert not other.unfinished("other")
+    assert [shard for shard in pool.shards if shard.parts is not None]
+
+
+async def test_azure(tmp_path: Path) -> None:
+    """A service that ignores from where a listing is requested costs another listing, and no object."""
+    names = [f"{number:04}" for number in range(200)]
+    async with AzureServer(AzureQuirks(page_size=10)) as server:
+        for name in names:
+            server.put(f"source/{name}", name.encode())
+        azure = AzureSettings(endpoint=server.url, account="account1", account_key="a2V5")
+        async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=azure)) as session:
+            pool = LosingExecutor()
+            with pool:
+                where: Any = {"executor": pool, "credentials": "send"}
+                report = await session.copy("azure:/container/source/", "azure:/container/copy/", **where)
+        assert sorted(Path(each.destination).name for each in report) == names
+        assert [name for name in sorted(server.content) if name.startswith("copy/")] == [f"copy/{n}" for n in names]
