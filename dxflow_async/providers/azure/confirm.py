@@ -19,7 +19,7 @@ from dxflow_async.providers.http import Call, Response
 if TYPE_CHECKING:
     from dxflow_async.providers.azure.requests import Requests
 
-__all__ = ["block_stored", "deleted", "look_up", "look_up_container", "not_azures", "stored"]
+__all__ = ["block_stored", "deleted", "look_up", "look_up_container", "names_file", "not_azures", "stored"]
 
 # Every response of the service to Put Block has at least one of them.
 _SIGNS = ("x-ms-version", "x-ms-request-id", "x-ms-content-crc64", "content-md5", "etag")
@@ -46,6 +46,29 @@ async def look_up(requests: Requests, call: Call, container: str, name: str) -> 
     if etag_of(headers) is None:
         raise not_azures(call, response, f"{response.status} without an ETag")
     return headers
+
+
+async def names_file(
+    requests: Requests, call: Call, container: str, name: str, headers: Mapping[str, str], *, flat: bool
+) -> bool:
+    """Returns whether what was found under a name with a slash at its end is a file without it.
+
+    A hierarchical namespace ignores that slash. Where headers do not tell the type, as in older versions, the name
+    without the slash is looked up, too.
+
+    Args:
+        requests, call, container, name: the lookup.
+        headers: what was found.
+        flat: whether the namespace is known to have no directories.
+    """
+    kind = headers.get("x-ms-resource-type")
+    if kind is not None or is_directory(headers) or flat or not name.endswith("/"):
+        return kind == "file"
+    try:
+        other = await look_up(requests, call, container, name.removesuffix("/"))
+    except NotFoundError:
+        return False
+    return etag_of(other) == etag_of(headers)
 
 
 async def look_up_container(requests: Requests, call: Call, container: str) -> Mapping[str, str]:

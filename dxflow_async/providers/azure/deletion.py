@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from dxflow_async.exceptions import NotFoundError, ServiceError, StorageError, UnsafePathError
 from dxflow_async.providers.azure.batch import MAX_BATCH
-from dxflow_async.providers.azure.confirm import deleted, look_up
+from dxflow_async.providers.azure.confirm import deleted, look_up, names_file
 from dxflow_async.providers.azure.dialects import BATCH
 from dxflow_async.providers.azure.directories import Namespace
 from dxflow_async.providers.azure.errors import error_of, is_token_refusal
@@ -81,9 +81,8 @@ class Deletions:
             await deleted(self._requests, call, container, target, response)
 
     async def _delete_level(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        unknown = any(key.endswith("/") for key in keys) and not (
-            self._namespace.has_directories or self._namespace.flat
-        )
+        # Where types are not told, each directory is looked up first: its name with a slash may delete a file.
+        unknown = any(key.endswith("/") for key in keys) and not (self._namespace.typed or self._namespace.flat)
         if unknown or len(keys) == 1 or not await self._requests.batches():
             return await delete_each(keys, self.delete_one, _MAX_DELETERS)
         by_container: dict[str, list[str]] = {}
@@ -150,7 +149,7 @@ class Deletions:
             headers = await look_up(self._requests, call, container, name)
         except NotFoundError:
             return False
-        return headers.get("x-ms-resource-type") == "file"
+        return await names_file(self._requests, call, container, name, headers, flat=False)
 
     async def _delete_directory(self, call: Call, container: str, name: str) -> None:
         """Deletes an empty blob that stands for a directory and whose name does not end in a slash."""

@@ -26,7 +26,7 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, not_azures, stored
+from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, names_file, not_azures, stored
 from dxflow_async.providers.azure.copy import copy_blob, refuses_copy
 from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
@@ -234,7 +234,9 @@ class AzureProvider(LooksFirst):
             headers = await look_up(self._requests, call, container, name.removesuffix("/"))
             if not is_directory(headers):
                 raise
-        if name.endswith("/") and await self._is_file_of_a_tree(call, container, name, headers):
+        if name.endswith("/") and await names_file(
+            self._requests, call, container, name, headers, flat=self._namespace.flat
+        ):
             raise call.error(NotFoundError, "it is a file; write it without the slash at its end")
         if is_directory(headers):
             self._namespace.note(typed="x-ms-resource-type" in headers)
@@ -245,21 +247,6 @@ class AzureProvider(LooksFirst):
         entry = entry_of(key, headers, size)
         entry.directory = is_directory(headers)
         return entry
-
-    async def _is_file_of_a_tree(self, call: Call, container: str, name: str, headers: Mapping[str, str]) -> bool:
-        """Returns whether what was found under a name with a slash at its end is a file without it.
-
-        A hierarchical namespace ignores that slash. Where headers do not tell the type, as in older versions, the name
-        without the slash is looked up, too.
-        """
-        kind = headers.get("x-ms-resource-type")
-        if kind is not None or is_directory(headers) or self._namespace.flat:
-            return kind == "file"
-        try:
-            other = await look_up(self._requests, call, container, name.removesuffix("/"))
-        except NotFoundError:
-            return False
-        return etag_of(other) == etag_of(headers)
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None

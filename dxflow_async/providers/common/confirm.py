@@ -116,13 +116,13 @@ def entries_after(provider: Provider, call: Call, page: Page, after: str) -> Pag
     """Returns a page without the entries up to a key, which a service may include.
 
     Raises:
-        UnsupportedError: the page ends before the key, so the service ignores where it is to begin. The provider's
-            features have no `list_after` from now on.
+        UnsupportedError: the page ends before the key, so the service ignores where it is to begin; or it is empty and
+            not the last one, which shows nothing. The provider's features have no `list_after` from now on.
     """
     entries = page.entries
-    if not entries or entries[0].key > after:
+    if (entries and entries[0].key > after) or (not entries and page.cursor is None):
         return page
-    if entries[-1].key < after:
+    if not entries or entries[-1].key < after:
         provider.features = replace(provider.features, list_after=False)
         raise call.error(UnsupportedError, "the service does not begin the listing at the requested key")
     return Page([entry for entry in entries if entry.key > after], page.cursor)

@@ -231,6 +231,8 @@ class GCPProvider(LooksFirst):
         call = Call(self.name, "list", f"/{prefix}")
         bucket, rest = self._split(call, prefix)
         page = await self._list(call, bucket, rest, {"startOffset": after.removeprefix(f"{bucket}/")})
+        while not page.entries and page.cursor is not None:  # an empty page does not show where the listing began
+            page = await self._list(call, bucket, rest, {"pageToken": page.cursor})
         return entries_after(self, call, page, after)
 
     async def _list(self, call: Call, bucket: str, rest: str, more: Mapping[str, str]) -> Page:
