@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.http import HTTP
@@ -19,6 +20,9 @@ from tests.python_processes import without_accounts
 from tests.real_costs import full_costs, low_costs
 from tests.servers import Azurite, GCSServer, SeaweedFS
 from tests.servers.certificate import make_certificate
+
+settings.register_profile("unhurried", deadline=None)  # a busy machine is no failure
+settings.load_profile("unhurried")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -88,6 +88,7 @@ class Threads:
         self._waiting = 0
         self._latest: _Call | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._excused = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -223,6 +224,7 @@ class Threads:
         """Looks whether a call waits for long."""
         self._latest = call
         if self._timer is None:
+            self._due = monotonic() + _PATIENCE
             self._timer = call.future.get_loop().call_later(_PATIENCE, self._look, call)
 
     def _look(self, call: _Call) -> None:
@@ -230,15 +232,15 @@ class Threads:
 
         Where a batch hangs, the results that it has so far are handed back, and other threads take the rest of it.
         """
-        assert self._timer is not None
-        late, self._timer = call.future.get_loop().time() - self._timer.when() > _LATE, None
+        late, self._timer = monotonic() - self._due > _LATE, None
         if self._batches:
             self._hand_back()
         if call.begun:
             self._excused = 0
         elif late and self._excused < _EXCUSES:
             self._excused += 1
-            self._latest = self._latest or call
+            if self._latest is None or self._latest.begun:
+                self._latest = call
         else:
             self._excused = 0
             self._scatter()

@@ -258,6 +258,35 @@ async def test_a_quick_disk_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -
     threads.close()
 
 
+def _hold_up_loop() -> None:
+    time.sleep(0.1)
+
+
+async def test_a_loop_that_was_held_up_says_nothing_of_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timer that fires late starts no thread for a call that waits; one that fires in time does."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    threads, release, started = Threads(3, "test-late"), threading.Event(), list[int]()
+    start = threads._start
+
+    def noted(number: int, *work: Any) -> bool:
+        started.append(number)
+        return start(number, *work)
+
+    monkeypatch.setattr(threads, "_start", noted)
+    hanging = asyncio.create_task(threads.run(release.wait, 5))
+    waiting = asyncio.create_task(threads.run(int, "7"))
+    await asyncio.sleep(0)
+    _hold_up_loop()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert started == [1]
+    assert await waiting == 7
+    assert started == [1, 2]
+    release.set()
+    assert await hanging
+    threads.close()
+
+
 async def test_close_ends_all_threads_that_were_called_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was asked of them is done before; none takes the end that is meant for another one."""
     monkeypatch.setattr(os, "cpu_count", lambda: 1)
