@@ -1,11 +1,11 @@
 """An S3 that costs next to nothing: it forgets what is put, and gives the same bytes for whatever is got.
 
-`python -m benchmarks.cheap_s3 [--delay SECONDS] [--rate BYTES] [CERTIFICATE KEY]` prints its port and serves until it
-is killed. It can answer after a delay, as over a long network, and send and receive so many bytes a second on each
-connection, as large services do. It understands just enough for an upload and a download of many small objects or a
-large one. The bucket `small` lists `COUNT` objects of 16 KiB below `data/`, the bucket `big` one of 1 GiB; anything may
-be put anywhere, and every other bucket lists what was put there. `POST /` takes the sizes of further objects by their
-paths, as JSON.
+`python -m benchmarks.cheap_s3 [--delay SECONDS] [--rate BYTES] [--count N] [CERTIFICATE KEY]` prints its port and
+serves until it is killed. It can answer after a delay, as over a long network, and send and receive so many bytes a
+second on each connection, as large services do. It understands just enough for an upload and a download of many small
+objects or a large one. The bucket `small` lists 10,000 objects of 16 KiB (or `--count`) below
+`data/`, the bucket `big` one of 1 GiB; anything may be put anywhere, and every other bucket lists what was put there.
+`POST /` takes the sizes of further objects by their paths, as JSON.
 """
 
 from __future__ import annotations
@@ -58,9 +58,11 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         delay: seconds before each answer.
         rate: the bytes per second in each direction; None for no limit.
+        count: the objects of the bucket `small`.
     """
 
-    def __init__(self, delay: float = 0.0, rate: float | None = None) -> None:
+    def __init__(self, delay: float = 0.0, rate: float | None = None, count: int = COUNT) -> None:
+        self._count = count
         self._delay = delay
         self._rate = rate
         self._free_at = 0.0
@@ -152,7 +154,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reply("200 OK", body=f"<{name}>{found}</{name}>")
 
     def _list(self, bucket: str, query: dict[str, str]) -> None:
-        names = [small_name(number) for number in range(COUNT)] if bucket == "small" else []
+        names = [small_name(number) for number in range(self._count)] if bucket == "small" else []
         size = SMALL_SIZE
         if bucket == "big":
             names, size = ["000/00000.bin"], BIG_SIZE
@@ -238,7 +240,7 @@ async def _serve(options: argparse.Namespace) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*options.files)
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(options.delay, options.rate), "127.0.0.1", 0, ssl=context, backlog=1024
+        lambda: Connection(options.delay, options.rate, options.count), "127.0.0.1", 0, ssl=context, backlog=1024
     )
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -249,5 +251,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--delay", type=float, default=0.0)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--count", type=int, default=COUNT)
     parser.add_argument("files", nargs="*")
     uvloop.run(_serve(parser.parse_args()))

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
+from statistics import median
+from typing import Any
 
+from benchmarks.clients.job import Place
+from benchmarks.clients.job import TransferItem as Job
 from benchmarks.data import KiB, make
 from dxflow_async import AsyncSession, AWSSettings, Settings
 from dxflow_async.concurrency.threads import Threads
@@ -46,34 +54,87 @@ _OPTIONS = ObjectOptions()
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("--files", type=int, default=10_000, help="files of 16 KiB (%(default)s); 0 leaves them out")
+    parser.add_argument("--rows", nargs="+", choices=("a", "b", "c"), default=["a", "b", "c"], help="which rows")
+    parser.add_argument("--files", type=int, default=20_000, help="files of 16 KiB of row a (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of row a (%(default)s)")
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2, 4], help="numbers of processes")
     parser.add_argument("--delay", type=float, default=0.03, help="seconds before each answer of row b (%(default)s)")
-    parser.add_argument("--rate", type=float, default=2e6, help="bytes a second of its connections (%(default)s)")
+    parser.add_argument("--rate", type=float, default=4e6, help="bytes a second of its connections (%(default)s)")
     parser.add_argument("--planned", type=int, nargs="*", default=[1_000_000], help="items of row c")
 
 
 def run(options: argparse.Namespace) -> None:
     """Measure the rows and print them."""
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as name:
-        if options.files:
+        if "a" in options.rows:
             asyncio.run(_small(options, Path(name)))
+        if "b" in options.rows:
             asyncio.run(_large(options, Path(name)))
-    for count in options.planned:
+    for count in options.planned if "c" in options.rows else ():
         asyncio.run(_plan(count))
 
 
 async def _small(options: argparse.Namespace, scratch: Path) -> None:
-    source = make("many", f"{options.files:,} x 16 KiB", [_SIZE] * options.files, scratch / "source")
-    with _server() as port:
-        for processes in (None, *options.processes):
-            async with AsyncSession(settings=_settings(port, scratch)) as session:
+    """Row a: contestants by turns, the medians of their seconds, and the ratios to this process and to obstore."""
+    title = f"{options.files:,} x 16 KiB"
+    source = make("many", title, [_SIZE] * options.files, scratch / "source")
+    with _server("--count", str(options.files)) as port:
+        sessions: dict[str, tuple[Any, int | None]] = {}
+        async with AsyncExitStack() as opened:
+            for processes in (None, *options.processes):
+                session = await opened.enter_async_context(AsyncSession(settings=_settings(port, scratch)))
                 storage = session.get_storage_manager().at("aws")
                 await storage.upload(f"{source.directory}/000/", "/warm/up/", processes=processes)
-                up = await storage.upload(f"{source.directory}/", "/up/x/", processes=processes)
-                down = await storage.download("/small/data/", scratch / f"down-{processes}", processes=processes)
-                shown = "this process" if processes is None else f"{processes} processes"
-                print(f"a  {shown:14} up {len(up) / up.seconds:8.0f}/s  down {len(down) / down.seconds:8.0f}/s")
+                name = "this process" if processes is None else f"{processes} processes"
+                sessions[name] = storage, processes
+            seconds: dict[str, list[tuple[float, float]]] = {}
+            for _ in range(options.rounds):
+                for name, (storage, processes) in sessions.items():
+                    up = await storage.upload(f"{source.directory}/", "/up/x/", processes=processes)
+                    target = scratch / "down"
+                    down = await storage.download("/small/data/", target, processes=processes)
+                    assert len(up) == len(down) == options.files
+                    shutil.rmtree(target)
+                    seconds.setdefault(name, []).append((up.seconds, down.seconds))
+                if find_spec("obstore") is not None:
+                    each = [_obstore(port, source.directory, scratch / "down", way) for way in ("upload", "download")]
+                    seconds.setdefault("obstore", []).append((each[0], each[1]))
+    _print_small(title, seconds)
+
+
+def _print_small(title: str, seconds: dict[str, list[tuple[float, float]]]) -> None:
+    first = {way: median(each[way] for each in seconds["this process"]) for way in (0, 1)}
+    peer = {way: median(each[way] for each in seconds["obstore"]) for way in (0, 1)} if "obstore" in seconds else {}
+    for name, found in seconds.items():
+        cells = []
+        for way, direction in enumerate(("up", "down")):
+            middle = median(each[way] for each in found)
+            ratio = f", {middle / peer[way]:.2f} of obstore" if peer else ""
+            cells.append(f"{direction} {middle:6.2f} s ({first[way] / middle:.2f} times this process{ratio})")
+        print(f"a  {title}, {name:14} {', '.join(cells)}, {len(found)} rounds", flush=True)
+
+
+def _obstore(port: int, source: Path, target: Path, operation: str) -> float:
+    """Returns the seconds that obstore takes, without its start."""
+    bucket, prefix = ("up", "y/") if operation == "upload" else ("small", "data/")
+    endpoint = f"http://127.0.0.1:{port}"
+    place = Place(
+        provider="AWS",
+        bucket=bucket,
+        prefix=prefix,
+        endpoint=endpoint,
+        region="us-east-1",
+        access_key="a",
+        secret_key="b",
+    )
+    directory = source if operation == "upload" else target
+    directory.mkdir(exist_ok=True)
+    job = Job(operation=operation, directory=str(directory), place=place)
+    command = [sys.executable, "-m", "benchmarks.clients.obstore", *job.arguments()]
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    if operation == "download":
+        shutil.rmtree(target)
+    return float(json.loads(found)["wall"])
 
 
 async def _large(options: argparse.Namespace, scratch: Path) -> None:
@@ -84,10 +145,21 @@ async def _large(options: argparse.Namespace, scratch: Path) -> None:
             async with AsyncSession(settings=settings) as session:
                 storage = session.get_storage_manager().at("aws")
                 await storage.download("/small/data/000/00000.bin", scratch / "warm-up", processes=processes)
+                before, machine = time.monotonic(), _machine_cpu()
                 report = await storage.download("/big/data/", scratch / f"big-{processes}", processes=processes)
+                busy = (_machine_cpu() - machine) / (time.monotonic() - before) / (os.cpu_count() or 1)
+                shutil.rmtree(scratch / f"big-{processes}")
             first = first or report.goodput
             efficiency = report.goodput / first / (processes / options.processes[0])
-            print(f"b  {processes} processes, 8 connections each: {report.goodput / 1e6:7.1f} MB/s, {efficiency:.2f}")
+            figures = f"{report.goodput / 1e6:7.1f} MB/s, {efficiency:.2f} efficient, processors {busy:.0%} busy"
+            print(f"b  {processes} processes, 8 connections each: {figures}", flush=True)
+
+
+def _machine_cpu() -> float:
+    """Returns the seconds that the processors of this machine have worked at normal priority or above, and waited."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    user, _, system = (int(each) for each in fields[:3])
+    return (user + system) / os.sysconf("SC_CLK_TCK")
 
 
 async def _plan(count: int) -> None:

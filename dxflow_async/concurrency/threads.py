@@ -9,6 +9,9 @@ A thread that is woken takes the interpreter away from the loop, which costs mor
 go to one thread together (`run_short`): those that are made in one turn of the loop, or while the thread is busy with
 others. A second thread would only take the interpreter away from the first one. On a slow disk, where a call takes
 long, the rest of its batch is handed out call by call to any free thread.
+
+On a machine whose processors are taken by others, everything takes long, and more threads only make it worse. So a
+thread that was interrupted, and a timer that fires late, get more patience: eight times as much.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import asyncio
 import contextlib
 import os
 import secrets
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -25,6 +29,9 @@ from time import monotonic
 from typing import Any, TypeVar, TypeVarTuple
 
 from anyio import CancelScope
+
+if sys.platform == "linux":
+    import resource
 
 from dxflow_async.concurrency.commits import Commits
 from dxflow_async.exceptions import SessionClosedError
@@ -40,6 +47,12 @@ _BATCH = 64
 _SLOW = 0.02
 """Seconds after which a thread gives up the rest of its batch. A fast disk takes a twentieth of it for a whole
 batch, but a busy event loop keeps the interpreter for some milliseconds at a time."""
+
+_LATE = 0.01
+"""Seconds by which a timer is late if the loop waits for a processor, or for its own callbacks."""
+
+_EXCUSES = 8
+"""How many times the usual patience a busy machine gets."""
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -75,6 +88,7 @@ class Threads:
         self._waiting = 0
         self._latest: _Call | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._excused = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
@@ -216,10 +230,17 @@ class Threads:
 
         Where a batch hangs, the results that it has so far are handed back, and other threads take the rest of it.
         """
-        self._timer = None
+        assert self._timer is not None
+        late, self._timer = call.future.get_loop().time() - self._timer.when() > _LATE, None
         if self._batches:
             self._hand_back()
-        if not call.begun:
+        if call.begun:
+            self._excused = 0
+        elif late and self._excused < _EXCUSES:
+            self._excused += 1
+            self._latest = self._latest or call
+        else:
+            self._excused = 0
             self._scatter()
             if self._spare:
                 number = self._spare.popleft()
@@ -260,13 +281,17 @@ class Threads:
         return True
 
     def _make_each(self, batch: deque[_Call]) -> None:
-        began = monotonic()
+        began, interruptions = monotonic(), _count_interruptions()
+        patience = _SLOW
         with contextlib.suppress(IndexError):  # the loop takes calls from a batch whose thread hangs
             while True:
                 call = batch.popleft()
                 self._make(call)
                 self._finished.append(call)
-                if monotonic() - began > _SLOW:
+                if monotonic() - began > patience:
+                    if patience == _SLOW and _count_interruptions() > interruptions:
+                        patience *= _EXCUSES
+                        continue
                     while True:
                         self._calls.put(batch.popleft())
 
@@ -296,6 +321,14 @@ class Threads:
                 call.future.set_result(call.result)
         if self._gathered and not self._batches:
             self._send_gathered()
+
+
+def _count_interruptions() -> int:
+    """Returns how often this thread has lost its processor to others; 0 where the system does not count that.
+
+    Source: https://man7.org/linux/man-pages/man2/getrusage.2.html (ru_nivcsw)
+    """
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw if sys.platform == "linux" else 0
 
 
 class _Call:

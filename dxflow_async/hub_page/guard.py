@@ -6,6 +6,7 @@ origin that is the page's own. Other sites' pages can send the first of the thre
 
 from __future__ import annotations
 
+import functools
 import hmac
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -53,6 +54,7 @@ class Guard:
     def open(self, handler: Handler) -> Handler:
         """Wraps a handler that anybody may call."""
 
+        @functools.wraps(handler)
         async def guarded(request: web.Request) -> web.StreamResponse:
             request[_OF_PAGE] = True
             return await _translated(request, handler(request))
@@ -62,6 +64,7 @@ class Guard:
     def signed_in(self, handler: VisitorHandler) -> Handler:
         """Wraps a handler that somebody who is signed in may call."""
 
+        @functools.wraps(handler)
         async def guarded(request: web.Request) -> web.StreamResponse:
             request[_OF_PAGE] = True
             return await _translated(request, self._handle(request, handler))

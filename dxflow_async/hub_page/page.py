@@ -11,10 +11,12 @@ from dxflow_async.hub_page import contents, job_routes, listing, tus, zips
 from dxflow_async.hub_page.answers import read_object
 from dxflow_async.hub_page.doors import Door
 from dxflow_async.hub_page.guard import Guard, add_headers, check_origin, is_https
+from dxflow_async.hub_page.openapi import paths_of
 from dxflow_async.hub_page.static_files import StaticFiles
 from dxflow_async.hub_page.visitors import Visitors
 from dxflow_async.hub_page.workspace import Visitor
 from dxflow_async.server.common.middleware import ACTIVITY, Activity, handle_errors, mark_answer
+from dxflow_async.server.hub.app import MORE_PATHS
 
 __all__ = ["COOKIE", "create_page_app", "mount_page"]
 
@@ -52,6 +54,7 @@ class _Page:
 
     def add_routes(self) -> None:
         router, guard = self._app.router, self._guard
+        before = {*router.routes()}
         self._app.on_response_prepare.append(add_headers)
         self._app.cleanup_ctx.append(self._open)
         router.add_get("/", guard.open(self._show_page))
@@ -69,6 +72,7 @@ class _Page:
         router.add_get("/page/zip", guard.signed_in(zips.download_zip))
         tus.add_routes(router, guard)
         job_routes.add_routes(router, guard)
+        self._app[MORE_PATHS] = paths_of(route for route in router.routes() if route not in before)
 
     async def _open(self, app: web.Application) -> AsyncIterator[None]:
         await asyncio.to_thread(self._static.load)

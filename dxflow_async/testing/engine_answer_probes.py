@@ -64,7 +64,7 @@ async def _time(probe: Probe) -> str:
         return "text"
     if not isinstance(told, int | float):
         return "absent"
-    units = {1e3: "milliseconds", 1e6: "microseconds", 1e9: "nanoseconds"}
+    units = {1e9: "nanoseconds", 1e6: "microseconds", 1e3: "milliseconds"}
     return next((name for unit, name in units.items() if told / unit > time() / 10), "seconds")
 
 

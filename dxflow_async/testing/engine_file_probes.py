@@ -49,12 +49,12 @@ async def _rename_onto(probe: Probe) -> str:
 
 
 async def _rename_onto_directory(probe: Probe) -> str:
-    await probe.upload("inner", b"new", force="true")
+    await probe.upload("inner.txt", b"new", force="true")
     await probe.create("directory")
-    status = await probe.rename("inner", "directory")
-    if await probe.size("directory/inner") == 3:
+    status = await probe.rename("inner.txt", "directory")
+    if await probe.size("directory/inner.txt") == 3:
         return "moves into it"
-    return f"refused ({status})" if await probe.size("inner") == 3 else "loses a file"
+    return f"refused ({status})" if await probe.size("inner.txt") == 3 else "loses a file"
 
 
 async def _rename_parents(probe: Probe) -> str:
@@ -219,7 +219,7 @@ async def _seen_at_once(probe: Probe) -> str:
 
 async def _share(probe: Probe) -> str:
     await probe.upload("shared", b"12345", force="true")
-    document = {"identities": [probe.path("shared")], "lifetime": "1m0s", "writable": False}
+    document = {"identities": [probe.path("shared")], "lifetime": "60s", "writable": False}
     status, answer = await probe.ask("PUT", "share/", document=document)
     signature = answer.document().get("signature")
     if not isinstance(signature, str):
@@ -229,7 +229,7 @@ async def _share(probe: Probe) -> str:
 
 
 async def _share_missing(probe: Probe) -> str:
-    document = {"identities": [probe.path("never-there")], "lifetime": "1m0s", "writable": True}
+    document = {"identities": [probe.path("never-there")], "lifetime": "60s", "writable": True}
     status, _ = await probe.ask("PUT", "share/", document=document)
     return "allowed" if status == 200 else f"refused ({status})"
 

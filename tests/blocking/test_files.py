@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import io
+import pickle
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -147,3 +148,27 @@ def test_h5py(storage: AreaStorage, top: str) -> None:
         written.write(made.getvalue())
     with storage.open(f"{top}/x.h5") as read, h5py.File(read, "r") as file:
         assert numpy.array_equal(file["group/x"][150:160, 20:280], data[150:160, 20:280])
+
+
+def test_torch(storage: AreaStorage, top: str) -> None:
+    """Weights are saved and loaded."""
+    torch = pytest.importorskip("torch")
+    weights = {"layer": torch.arange(100_000, dtype=torch.float32).reshape(100, 1000)}
+    with storage.open(f"{top}/x.pt", "wb") as written:
+        torch.save(weights, written)
+    with storage.open(f"{top}/x.pt") as read:
+        assert torch.equal(torch.load(read, weights_only=True)["layer"], weights["layer"])
+
+
+def test_files_that_libraries_ask(storage: AreaStorage, top: str) -> None:
+    """What loaders of weights ask of a file works: positions, pieces, and pickles in an archive."""
+    with storage.open(f"{top}/x.pt", "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("data.pkl", pickle.dumps({"layer": list(range(1000))}))
+        archive.writestr("data/0", bytes(range(256)) * 4000)
+    with storage.open(f"{top}/x.pt") as read:
+        assert (read.readable(), read.seekable(), read.writable(), read.tell()) == (True, True, False, 0)
+        assert read.read(4) == b"PK\x03\x04"
+        read.seek(0)
+        with zipfile.ZipFile(read) as archive, archive.open("data/0") as data:
+            assert pickle.loads(archive.read("data.pkl")) == {"layer": list(range(1000))}
+            assert data.read(1000) == (bytes(range(256)) * 4)[:1000]

@@ -241,9 +241,9 @@ async def test_a_quick_disk_keeps_few_threads(monkeypatch: pytest.MonkeyPatch) -
     threads, started = Threads(4, "test-quick"), []
     start = threads._start
 
-    def noted(number: int, *work: Any) -> None:
+    def noted(number: int, *work: Any) -> bool:
         started.append(number)
-        start(number, *work)
+        return start(number, *work)
 
     monkeypatch.setattr(threads, "_start", noted)
     for _ in range(200):

@@ -88,7 +88,7 @@ def _contents(service: S3Service, key: str, found: StoredObject, *, owner: bool)
     cells = [
         element("Key", key),
         element("LastModified", instant(found.modified)),
-        element("ETag", service.etag_text(found.etag)),
+        element("ETag", service.etag_text(found.etag[::-1] if service.quirks.other_listed_etags else found.etag)),
     ]
     if not service.quirks.terse_listing:
         cells += [element("ChecksumAlgorithm", name.upper()) for name in found.checksums]

@@ -37,6 +37,7 @@ class Quirks:
         html_400_every: a load balancer answers each n-th request with 400 and a page of HTML.
         metadata: how values beyond ASCII are kept. Amazon decodes RFC 2047 and returns it; `"utf8"` keeps the bytes
             as they are (MinIO); `"refused"` fails with 400 InvalidArgument.
+        other_listed_etags: listings have another ETag than HEAD and GET (copies of objects in parts at Swift).
         plain_etags: ETags have no quotes.
         no_etags: there are no ETags, in headers only (a proxy that changes bodies) or everywhere.
         no_metadata: user metadata is dropped.
@@ -82,6 +83,7 @@ class Quirks:
     prologue: str = ""
     html_400_every: int | None = None
     metadata: Literal["rfc2047", "utf8", "refused"] = "rfc2047"
+    other_listed_etags: bool = False
     plain_etags: bool = False
     no_etags: Literal["headers", "everywhere"] | None = None
     no_metadata: bool = False

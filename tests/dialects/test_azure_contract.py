@@ -44,6 +44,8 @@ class TestContract(ProviderContract):
         """The provider at a server of its own, which checks no signatures."""
         if request.node.originalname == "test_presigned_url":
             pytest.skip("only Azurite checks signatures")
+        if (request.param, request.node.originalname) == ("no etags of writes", "test_writes_of_one_key_at_a_time"):
+            pytest.skip("a write that another one replaced at once is not confirmed")
         threads = Threads(2)
         http = HTTP(threads)
         async with AzureServer(replace(QUIRKS[request.param])) as server:

@@ -37,6 +37,15 @@ QUIRKS = {
     "no bucket rights": GoogleQuirks(rights=frozenset(name for name in ALL_RIGHTS if "objects" in name)),
 }
 
+UNMET = {
+    "ranges ignored": {"test_reported_checksum_is_that_of_the_bytes": "whole bodies have no checksum"},
+    "no checksums": {
+        "test_body_of_several_buffers": "no checksum is stored",
+        "test_reported_checksum_is_that_of_the_bytes": "no checksum is stored",
+    },
+}
+"""Tests of the contract that do not hold under a quirk, and why."""
+
 
 class TestContract(ProviderContract):
     """The contract under each quirk."""
@@ -44,6 +53,9 @@ class TestContract(ProviderContract):
     @pytest.fixture(params=[name if name == "none" else pytest.param(name, marks=pytest.mark.long) for name in QUIRKS])
     async def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProviderUnderTest]:
         """The provider at a server of its own."""
+        unmet = UNMET.get(request.param, {}).get(request.node.originalname)
+        if unmet is not None:
+            pytest.skip(unmet)
         threads = Threads(2)
         http = HTTP(threads)
         quirks = replace(QUIRKS[request.param])
@@ -52,6 +64,8 @@ class TestContract(ProviderContract):
                 endpoint=server.url, service_file=server.service_file(tmp_path), user_project=quirks.user_project
             )
             provider = GCPProvider(settings, http, threads)
+            # Single calls do not learn that ranges are ignored: the engine repeats the first one.
+            provider.features = replace(provider.features, ranges=not quirks.sends_whole)
             yield ProviderUnderTest(provider, f"bucket/area-{uuid4().hex[:6]}/", lambda: server.parts)
         await http.aclose()
         threads.close()

@@ -8,6 +8,8 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from dxflow_async.exceptions import PreconditionFailedError
+from dxflow_async.providers.contract import ObjectOptions
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_round import open_session
 from tests.dialects.s3_server import S3Server
@@ -92,3 +94,35 @@ async def test_refused_copies(tmp_path: Path, refusal: tuple[int, str], *, in_pa
             assert METADATA.items() <= copy.metadata.items()
         asked = server.operations()
         assert asked["CopyObject"] + (asked["UploadPartCopy"] > 0) == 1
+
+
+async def test_other_etags_in_listings(tmp_path: Path) -> None:
+    """Objects that are listed with another ETag than HEAD tells are copied, moved and read like all others."""
+    quirks = Quirks(other_listed_etags=True)
+    async with S3Server(quirks, min_part_size=PART_SIZE) as server, open_session(server, tmp_path / "home") as session:
+        tree = {"a": b"a" * 100, "dir/large": DATA}
+        provider = (await session._resolver.area("AWS")).provider
+        provider.features = replace(provider.features, max_copy_size=5 << 30)
+        for name, data in tree.items():
+            server.store(f"top/{name}", data)
+        await session.copy("aws:/bucket/top/", "aws:/bucket/copy/")
+        await session.move("aws:/bucket/copy/", "aws:/bucket/moved/")
+        assert server.objects() == {f"{top}/{name}": data for top in ("top", "moved") for name, data in tree.items()}
+        await session.copy("aws:/bucket/moved/", f"{tmp_path}/down/")
+        assert (tmp_path / "down/dir/large").read_bytes() == DATA
+        assert len(await session.sync("aws:/bucket/top/", "aws:/bucket/moved/")) == 0
+
+
+@pytest.mark.parametrize("other", [b"b" * 100, b"b" * 101])
+async def test_a_source_that_was_replaced_is_not_taken_for_one(tmp_path: Path, other: bytes) -> None:
+    """A source that was replaced since it was listed is no copy's source, also where listings have other ETags."""
+    quirks = Quirks(other_listed_etags=True)
+    async with S3Server(quirks, min_part_size=PART_SIZE) as server, open_session(server, tmp_path / "home") as session:
+        server.store("a", b"a" * 100)
+        provider = (await session._resolver.area("AWS")).provider
+        listed = (await provider.list_page("bucket/a", recursive=True)).entries[0]
+        listed.modified -= 10  # it is newer now
+        server.store("a", other)
+        with pytest.raises(PreconditionFailedError):
+            await provider.copy(listed, "bucket/b", ObjectOptions())
+        assert "b" not in server.objects()

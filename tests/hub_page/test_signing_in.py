@@ -177,3 +177,15 @@ async def test_places_of_this_machine(tmp_path: Path) -> None:
         assert found["This computer"] == ("local:/", "local", "ok")
         assert found["Demo"] == ("unit:/Demo/", "unit", "ok")
         assert found["aws"] == ("aws:/", "remote", "ok")
+
+
+async def test_the_routes_are_described(tmp_path: Path) -> None:
+    """`/openapi.json` of a hub with its page has the page's calls too, each with what it does."""
+    async with running_hub(tmp_path) as url, browser(url) as user:
+        paths = (await user.get("openapi.json")).tree["paths"]
+        assert paths["/page/list"]["get"]["summary"] == "returns the next items of a directory."
+        assert {"post", "get", "options"} <= paths["/page/uploads/"].keys()
+        assert "/auth/login/" in paths
+        page = [each for path, methods in paths.items() if path.startswith("/page/") for each in methods.values()]
+        assert all(each["summary"] for each in page)
+        assert len({each["operationId"] for each in page}) == len(page) > 20

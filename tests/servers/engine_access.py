@@ -139,6 +139,8 @@ class Access(Answers):
         if switches.rate_limit != "none" and (auth or switches.rate_limited == "all"):
             self._limited += 1
             if self._limited % 3 == 1:
+                if switches.rate_limit == "502":
+                    return web.Response(status=502, text=_PAGE, content_type="text/html")
                 told = {} if switches.rate_limit == "429_plain" else {"Retry-After": "0"}
                 return web.Response(status=int(switches.rate_limit[:3]), headers=told)
         if switches.overload == "503" and self._slots.locked():

@@ -150,8 +150,6 @@ class Answers:
             return web.json_response(status_chunk, status=status)
         if switches.error_body == "header":
             return web.Response(status=status, headers={"x-error-message": message})
-        if switches.error_body == "html":
-            return web.Response(status=status, text="<html><h1>Bad gateway</h1></html>", content_type="text/html")
         if switches.error_body == "object":
             return web.json_response({"message": message}, status=status)
         return web.Response(status=status, text=message)

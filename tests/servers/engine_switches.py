@@ -28,7 +28,7 @@ class Switches:
     framing: str = _one_of("lines", "ndjson", "one_line", "split", "bytes")
     stream_end: str = _fault("bracket", "none", "reset", "late_500", "silence")
     error_http: str = _one_of("code", "200")
-    error_body: str = _one_of("envelope", "header", "html", "text", "object")
+    error_body: str = _one_of("envelope", "header", "text", "object")
     error_code_exists: int = _one_of(409, 400, 500)
     error_code_missing: int = _one_of(404, 400, 500)
     error_code_denied: int = _one_of(403, 401, 500)
@@ -48,7 +48,7 @@ class Switches:
     permissions: str = _one_of("all", "absent", "master_alone", "with_master")
     read_only: bool = _fault(False, True)
     artifact_denied: bool = _fault(False, True)
-    rate_limit: str = _fault("none", "429", "429_plain", "503")
+    rate_limit: str = _fault("none", "429", "429_plain", "503", "502")  # 502: a proxy's page
     rate_limited: str = _fault("all", "auth")
 
     # Transport

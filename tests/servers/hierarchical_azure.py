@@ -37,6 +37,7 @@ class Blob:
     blob_type: str = "BlockBlob"
     md5: str = ""
     tags: str = ""
+    copy_id: str = ""
 
 
 class HierarchicalAzure:
@@ -187,6 +188,8 @@ class HierarchicalAzure:
         }
         if blob.tags:
             headers["x-ms-tag-count"] = str(len(parse_qsl(blob.tags)))
+        if blob.copy_id:
+            headers |= {"x-ms-copy-id": blob.copy_id, "x-ms-copy-status": "success"}
         if blob.md5:
             headers["x-ms-blob-content-md5" if "x-ms-range" in asked else "Content-MD5"] = blob.md5
         headers |= {_METADATA + key: value for key, value in blob.metadata.items()}
@@ -255,7 +258,8 @@ class HierarchicalAzure:
             return response
         copied = self.content[name]
         copied.metadata, copied.blob_type, copied.md5 = dict(given), source.blob_type, source.md5
-        response.headers.update({"x-ms-copy-id": "copy-1", "x-ms-copy-status": "success"})
+        copied.copy_id = f"copy-{copied.etag}"
+        response.headers.update({"x-ms-copy-id": copied.copy_id, "x-ms-copy-status": "success"})
         response.set_status(202)
         return response
 

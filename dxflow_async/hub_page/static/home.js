@@ -2,7 +2,7 @@
 
 import { element, icon } from "./elements.js";
 import { shownName } from "./format.js";
-import { placeWords, symbolOfPlace } from "./kinds.js";
+import { isBroken, placeWords, symbolOfPlace } from "./kinds.js";
 import { toHash } from "./locations.js";
 
 const GROUPS = [["local", "On this machine"], ["remote", "Cloud storage and servers"], ["unit", "Compute units"]];
@@ -20,9 +20,8 @@ export function homeView(places, session) {
 }
 
 function card(place) {
-  const broken = place.state && place.state !== "ok";
-  return element("li", {}, element("a.home-card", { href: toHash(place.location) },
+  return element("li", {}, element(`a.home-card${place.state === "unconfigured" ? ".unset" : ""}`, { href: toHash(place.location) },
     element("span.badge", {}, icon(symbolOfPlace(place))),
     element("span", {}, element("strong", {}, element("bdi", {}, shownName(place.name))),
-      element(`small${broken ? ".bad" : ""}`, {}, placeWords(place)))));
+      element(`small${isBroken(place) ? ".bad" : ""}`, {}, placeWords(place)))));
 }

@@ -19,7 +19,13 @@ export function symbolOf(item) {
 
 /** The symbol of a place. */
 export function symbolOfPlace(place) {
+  if (place.kind === "local" && place.location !== "local:/") return "home";
   return { remote: "cloud", unit: "unit", local: "local" }[place.kind] ?? "cloud";
+}
+
+/** Whether a place was set up and does not work. One that was never set up is no trouble. */
+export function isBroken(place) {
+  return Boolean(place.state) && place.state !== "ok" && place.state !== "unconfigured";
 }
 
 /** A word for the kind of an item. */
@@ -35,6 +41,6 @@ export function kindWord(item) {
 export function placeWords(place) {
   if (place.state && place.state !== "ok") return place.note || `Not available: ${place.state}`;
   if (place.kind === "unit") return place.note || "Compute unit";
-  if (place.kind === "local") return place.note || "This machine";
+  if (place.kind === "local") return place.note || (place.location === "local:/" ? "All its disks" : "Your own files");
   return place.note || place.type || "Remote";
 }

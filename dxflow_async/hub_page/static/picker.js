@@ -60,7 +60,7 @@ export function pickDestination(verb, items, places, start) {
       ...EXISTING.map(([value, label]) => element("label", {},
         element("input", { type: "radio", name: "existing", value, checked: value === "skip" }), element("span", {}, label))));
     const title = items.length === 1 ? `${word} “${shownName(items[0].name)}” to` : `${word} ${counted(items.length, "item")} to`;
-    const counts = countsOf({ verb, sources: items.map((item) => item.location), destination: null }, stop.signal);
+    const counts = countsOf({ verb: "copy", sources: items.map((item) => item.location), destination: start }, stop.signal);
     const opened = openDialog(title, [element("div.picker-tree", {}, tree.root), where, existing, counts],
       [fresh, button("Cancel", { action: () => opened.close() }), go],
       { wide: true, closed: () => { stop.abort(); resolve(answer); } });

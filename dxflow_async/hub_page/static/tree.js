@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { element, icon } from "./elements.js";
 import { shownName } from "./format.js";
-import { symbolOfPlace } from "./kinds.js";
+import { isBroken, symbolOfPlace } from "./kinds.js";
 import { inside, same } from "./locations.js";
 
 /* A tree is for finding the way; directories with more branches are read in the list. */
@@ -75,16 +75,20 @@ export class Tree {
     }
   }
 
-  /** Forgets what is below a location, so that it is fetched again. */
+  /** Fetches again what is below a location, or below the nearest directory above it that the tree knows. */
   async refresh(location) {
-    const node = this._find(location);
-    if (!node) return;
-    const open = node.item.getAttribute("aria-expanded") === "true";
+    const node = this._nearest(location);
+    if (!node?.children) return;
+    const open = node.item.getAttribute("aria-expanded") !== "false";
     node.children = null;
-    node.item.setAttribute("aria-expanded", "false");
+    node.item.setAttribute("aria-expanded", String(open));
     if (!node.turn.firstChild) node.turn.append(icon("chevron"));
-    if (open) await this.open(node);
-    else node.group.replaceChildren();
+    if (!open) {
+      node.group.replaceChildren();
+      return;
+    }
+    await this.open(node);
+    if (this.at) await this.reveal(this.at);
   }
 
   /** The location of the branch under an element; null where there is none. */
@@ -94,7 +98,7 @@ export class Tree {
 
   _node({ name, location, symbol, level, place = null, above = null }) {
     const turn = element("span.turn", { "aria-hidden": "true" }, icon("chevron"));
-    const broken = place?.state && place.state !== "ok";
+    const broken = place !== null && isBroken(place);
     const item = element("div.tree-row", { role: "treeitem", tabIndex: -1, title: place?.note || shownName(name), "aria-level": level,
       "aria-expanded": "false", "aria-selected": "false" }, turn,
       icon(symbol, symbol === "folder" ? "folder" : ""), element("bdi.label", {}, shownName(name)),
@@ -111,13 +115,16 @@ export class Tree {
     node.group.hidden = !open;
   }
 
-  _find(location, nodes = this.nodes) {
-    for (const node of nodes) {
-      if (same(node.location, location)) return node;
-      const found = node.children && this._find(location, node.children);
-      if (found) return found;
+  _nearest(location) {
+    let found = null;
+    let nodes = this.nodes;
+    while (nodes) {
+      const next = longest(nodes.filter((node) => inside(location, node.location)));
+      if (!next) break;
+      found = next;
+      nodes = next.children;
     }
-    return null;
+    return found;
   }
 
   _click(event) {

@@ -48,6 +48,35 @@ __all__ = ["copy_object", "refuses_copy", "upload_headers"]
 
 async def copy_object(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
     """Copies an object with one request; see `Provider.copy`."""
+    try:
+        return await _copy(provider, source, key, options)
+    except PreconditionFailedError:
+        stored = None if provider.dialect.amazon else await _under_other_etag(provider, source)
+        if stored is None:
+            raise
+    return await _copy(provider, stored, key, options)
+
+
+async def _under_other_etag(provider: AWSProvider, source: Entry) -> Entry | None:
+    """Gives a listed source the ETag that HEAD tells, and returns it; None if it was replaced since it was listed.
+
+    OpenStack Swift lists copies of objects that were stored in parts with another ETag than HEAD and GET tell. The
+    object is the listed one if it is still listed so, and has the same size and time.
+    """
+    reader = _reader(provider)
+    now = await reader.stat(source.key)
+    unchanged = (now.size, int(now.modified)) == (source.size, int(source.modified))
+    if not unchanged or source.etag is None or same_etag(now.etag, source.etag):
+        return None
+    page = await reader.list_page(source.key, recursive=True)
+    listed = next((entry for entry in page.entries if entry.key == source.key), None)
+    if listed is None or listed.etag != source.etag:
+        return None
+    source.etag = now.etag  # also for the caller, who may compare it with that of a later look
+    return source
+
+
+async def _copy(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
     requests, call = provider._requests, Call(provider.name, "copy", f"/{source.key} to /{key}")
     await check_name(requests, call, *split_key(key))
     headers, own = copy_headers(source), option_headers(provider.completed(options))

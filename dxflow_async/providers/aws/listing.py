@@ -26,7 +26,7 @@ from dxflow_async.providers.http import Call, HTTPReader
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["list_objects", "list_objects_after"]
+__all__ = ["list_buckets", "list_objects", "list_objects_after"]
 
 _BEHIND = "\U0010ffff"
 """The last character: a name with it at its end is behind all names that begin alike."""
@@ -166,3 +166,12 @@ def _next_marker(parser: s3xml.ListParser, entries: Sequence[Entry], start: int,
     assert last is not None, "a page without names and without a marker is malformed"
     is_common = prefix is not None and last.endswith("/") and last != prefix
     return last + _BEHIND if is_common else last
+
+
+async def list_buckets(provider: AWSProvider, prefix: str) -> Page:
+    """Returns the account's buckets whose names start with `prefix`, as directories."""
+    call = Call(provider.name, "list", "/")
+    answer = await provider._requests.send(call, "GET", "")
+    document = await provider._requests.document(call, answer, "ListAllMyBucketsResult")
+    names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
+    return Page([Entry(f"{name}/", directory=True) for name in names], None)

@@ -38,7 +38,7 @@ from dxflow_async.providers.aws.headers import (
 from dxflow_async.providers.aws.learned_features import LearnedFeatures
 from dxflow_async.providers.aws.limits import write_limits
 from dxflow_async.providers.aws.listed_parts import list_parts
-from dxflow_async.providers.aws.listing import list_objects, list_objects_after
+from dxflow_async.providers.aws.listing import list_buckets, list_objects, list_objects_after
 from dxflow_async.providers.aws.object_digests import add_digests, complete_digest
 from dxflow_async.providers.aws.odd_names import check_name, confirm_name
 from dxflow_async.providers.aws.refusals import Refusal
@@ -197,7 +197,7 @@ class AWSProvider(Provider):
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         if "/" not in prefix:
-            return await self._list_buckets(prefix)
+            return await list_buckets(self, prefix)
         return await list_objects(self, prefix, recursive=recursive, cursor=cursor)
 
     async def list_after(self, prefix: str, after: str) -> Page:
@@ -476,14 +476,6 @@ class AWSProvider(Provider):
 
         size, _ = await look_up_size(call, self._http, get)
         return size
-
-    async def _list_buckets(self, prefix: str) -> Page:
-        call = Call(self.name, "list", "/")
-        document = await self._requests.document(
-            call, await self._requests.send(call, "GET", ""), "ListAllMyBucketsResult"
-        )
-        names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
-        return Page([Entry(f"{name}/", directory=True) for name in names], None)
 
     async def _check_readable(self, call: Call, bucket: str, name: str) -> None:
         """Checks once per bucket that an object just made public is readable without credentials."""

@@ -234,7 +234,7 @@ class AzureProvider(LooksFirst):
             headers = await look_up(self._requests, call, container, name.removesuffix("/"))
             if not is_directory(headers):
                 raise
-        if name.endswith("/") and headers.get("x-ms-resource-type") == "file":
+        if name.endswith("/") and await self._is_file_of_a_tree(call, container, name, headers):
             raise call.error(NotFoundError, "it is a file; write it without the slash at its end")
         if is_directory(headers):
             self._namespace.note(typed="x-ms-resource-type" in headers)
@@ -245,6 +245,21 @@ class AzureProvider(LooksFirst):
         entry = entry_of(key, headers, size)
         entry.directory = is_directory(headers)
         return entry
+
+    async def _is_file_of_a_tree(self, call: Call, container: str, name: str, headers: Mapping[str, str]) -> bool:
+        """Returns whether what was found under a name with a slash at its end is a file without it.
+
+        A hierarchical namespace ignores that slash. Where headers do not tell the type, as in older versions, the name
+        without the slash is looked up, too.
+        """
+        kind = headers.get("x-ms-resource-type")
+        if kind is not None or is_directory(headers) or self._namespace.flat:
+            return kind == "file"
+        try:
+            other = await look_up(self._requests, call, container, name.removesuffix("/"))
+        except NotFoundError:
+            return False
+        return etag_of(other) == etag_of(headers)
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None

@@ -19,6 +19,9 @@ __all__ = ["Artifacts"]
 _SMALLEST_PAGE = 100
 """A listing with fewer entries is not one that was cut off to a page."""
 
+_RESTARTS = 3
+"""So many pages of a listing without a new name end it."""
+
 _ABANDONED_SECONDS = 86_400.0
 """Temporary files are left over after this time."""
 
@@ -158,17 +161,23 @@ class Artifacts:
     async def _all(self, call: Call, directory: str) -> list[Found]:
         """Returns all names in a directory. Where the engine sends them in pages, it requests all of these."""
         page = await self._page(call, directory, ())
-        found, received, announced = page.found, page.received, page.total
-        while received < (announced or 0) or (found and _may_be_a_page(received, announced)):
+        found, announced, offset, idle = page.found, page.total, page.received, 0
+        missing = (announced or 0) - page.received
+        while missing > 0 or (found and _may_be_a_page(offset, announced)):
             names = {each.name for each in found}
-            more = await self._page(call, directory, (("offset", str(received)), ("limit", "1000")))
+            more = await self._page(call, directory, (("offset", str(offset)), ("limit", "1000")))
             new = [each for each in more.found if each.name not in names]
-            if not new:
-                break
             found += new
-            received += len(new)
-        if announced is not None and received < announced:
-            raise not_the_service(call, f"a listing has {received} entries where {announced} were announced")
+            missing -= len(new)
+            offset += more.received
+            idle = 0 if new else idle + 1
+            if not new:
+                if missing <= 0 or idle > _RESTARTS:
+                    break
+                offset = 0  # the order may have changed between the pages
+        if missing > 0:
+            text = f"a listing has {(announced or 0) - missing} entries where {announced} were announced"
+            raise not_the_service(call, text)
         readable = [each.name for each in found if each.entry.unreadable is None]
         if len(set(readable)) < len(readable):
             raise not_the_service(call, "a listing has a name twice")

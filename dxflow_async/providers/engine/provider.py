@@ -108,7 +108,7 @@ class EngineProvider(Provider):
         self._storing = Storing(requests, artifacts)
         self._deletion = Deletion(requests, artifacts)
         endpoint = access.socket or urlsplit(access.address).netloc
-        self.features = replace(self.features, endpoint=endpoint)
+        self.features = replace(self.features, endpoint=endpoint, presign=access.socket is None)
         self._requests = requests
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
@@ -193,6 +193,8 @@ class EngineProvider(Provider):
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         call = self._call("presign", key)
         path = path_of(call, key)
+        if not self.features.presign:
+            raise call.error(UnsupportedError, "links need an address, and this engine is reached over a socket")
         if method not in ("GET", "PUT"):
             raise call.error(UnsupportedError, f"engines make no links for {method}; use GET or PUT")
         self._check_writable(call)

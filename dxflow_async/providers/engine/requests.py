@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -99,7 +99,7 @@ class Requests:
             return await self.read(call, sent)
 
         def attempt() -> Awaitable[Answer]:
-            return _patiently(request)
+            return _patiently(request, _REFUSALS if method != "GET" else (*_REFUSALS, 502, 504))
 
         try:
             return await attempt()
@@ -230,7 +230,7 @@ class Requests:
                 raise await self._refusal(call, response)
             return await self.read(call, response)
 
-        return await _patiently(request)
+        return await _patiently(request, _REFUSALS)
 
     async def _refusal(self, call: Call, response: Response) -> StorageError:
         body = await read_error_body(response)
@@ -249,8 +249,8 @@ class Requests:
         return f"{self.access.address}{path}?{told}" if told else f"{self.access.address}{path}"
 
 
-async def _patiently(request: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Repeats a small request that the engine refuses for a moment.
+async def _patiently(request: Callable[[], Awaitable[Answer]], refusals: Collection[int]) -> Answer:
+    """Repeats a small request that is refused for a moment, with one of some statuses.
 
     One upload makes several requests. Were each refusal to end it, it would not succeed where many are refused.
     """
@@ -258,7 +258,7 @@ async def _patiently(request: Callable[[], Awaitable[Answer]]) -> Answer:
         try:
             return await request()
         except StorageError as error:
-            if error.status not in _REFUSALS or not error.retryable:
+            if error.status not in refusals or not error.retryable:
                 raise
             await asyncio.sleep(min(_LONGEST_DELAY, delay if error.retry_after is None else error.retry_after))
     return await request()

@@ -23,6 +23,7 @@ from dxflow_async.providers import (
     NotFoundError,
     ServiceError,
     StorageError,
+    UnsafePathError,
     UnsupportedError,
     VerifiedBody,
     is_streamed,
@@ -57,6 +58,7 @@ class Storing:
     def __init__(self, requests: Requests, artifacts: Artifacts) -> None:
         self.dotted: bool | None = None
         self.replaces: bool | None = None
+        self._hides = False  # whether names with a dot first are stored and never listed
         self._requests = requests
         self._artifacts = artifacts
         self._directories: set[str] = set()
@@ -74,6 +76,7 @@ class Storing:
             ServiceError: the engine stored something else.
         """
         path = changeable(call, key)
+        self._check_listed(call, path)
         await self.make_directories(call, path.rpartition("/")[0])
         verified = VerifiedBody(call, body)
         dotted = self.dotted is not False
@@ -91,6 +94,7 @@ class Storing:
             found = None if refusal else await self._artifacts.written(call, temporary, body.size)
             if found is None and dotted and self.dotted is not True:
                 self.dotted = False
+                self._hides = refusal is None
                 failure = refusal or not_the_service(call, "an upload that succeeded is not listed")
                 failure.retryable = failure.progressed = True  # the next attempt uses another name
                 raise failure
@@ -129,6 +133,7 @@ class Storing:
         old, new = changeable(call, source), changeable(call, key)
         if old == new:
             return
+        self._check_listed(call, new)
         found = await self._artifacts.stat(call, source)
         await self.make_directories(call, new.rpartition("/")[0])
         if found.directory:
@@ -140,6 +145,12 @@ class Storing:
             self._directories.clear()
             return
         await self._replace(call, old, new, found.size, [])
+
+    def _check_listed(self, call: Call, path: str) -> None:
+        """Refuses a name that the engine would keep and never list."""
+        if self._hides and (path.startswith(".") or "/." in path):
+            text = "the engine lists no names that begin with a dot; choose another name"
+            raise call.error(UnsafePathError, text)
 
     async def make_directories(self, call: Call, path: str) -> None:
         """Makes a directory and those above it, where they are missing.

@@ -99,7 +99,7 @@ class ReadableFile:
         cached_reads = self._root.cached_reads
         if not cached_reads.allowed:
             return None
-        began = monotonic()
+        waits, began = cached_reads.waits(), monotonic()
         try:
             flags = cached_reads.flags(self._open().st_dev)
             size = self._end - self._position
@@ -112,7 +112,7 @@ class ReadableFile:
         except OSError:
             pass  # a thread finds out why
         self.close()
-        cached_reads.took(monotonic() - began)
+        cached_reads.took(monotonic() - began, waits)
         return buffer
 
     def _open(self) -> os.stat_result:

@@ -9,6 +9,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -26,10 +27,13 @@ from dxflow_async.server.hub.unit_routes import SERVED, UNITS, ServedUnits
 from dxflow_async.server.hub.units import Units
 from dxflow_async.server.hub.vault import Vault
 
-__all__ = ["KEY_HEADER", "MAX_BODY_SIZE", "create_app"]
+__all__ = ["KEY_HEADER", "MAX_BODY_SIZE", "MORE_PATHS", "create_app"]
 
 KEY_HEADER = "X-Hub-Key"
 """The header with the key of a hub that answers one process only."""
+
+MORE_PATHS: web.AppKey[dict[str, Any]] = web.AppKey("more_paths", dict)
+"""OpenAPI paths of what else the application serves, which `/openapi.json` shows too."""
 
 MAX_BODY_SIZE = 64 << 10
 """The largest body of a request, in bytes."""
@@ -118,6 +122,8 @@ async def show_health(_request: web.Request) -> web.Response:
     return web.json_response({"status": "ok"})
 
 
-async def show_description(_request: web.Request) -> web.Response:
+async def show_description(request: web.Request) -> web.Response:
     """`GET /openapi.json`: describes the routes."""
-    return web.json_response(description())
+    known = description()
+    more: dict[str, Any] = request.app.get(MORE_PATHS, {})
+    return web.json_response({**known, "paths": {**known["paths"], **more}})

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from playwright.sync_api import Browser
 
 from dxflow_async import Settings
-from dxflow_async.hub_page.doors import MachineDoor
 from tests.hub_page.browser.chromium import Visit, chromium, visit
+from tests.hub_page.browser.machine import Machine
 from tests.hub_page.browser.page_server import on_a_thread
 from tests.hub_page.page_client import own_page
-
-
-class Machine(NamedTuple):
-    """The page of this machine's user.
-
-    Attributes:
-        url: where it is.
-        door: makes tickets.
-        disk: a directory for files.
-    """
-
-    url: str
-    door: MachineDoor
-    disk: Path
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +23,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def machine(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:  # noqa: ARG001 -- skips without one
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """The page of this machine's user."""
     top = tmp_path_factory.mktemp("machine")
-    (top / "disk").mkdir()
-    with on_a_thread(own_page(Settings(home=top / "home"))) as (url, door):
-        yield Machine(url, door, top / "disk")
+    (top / "me/disk").mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(top / "me"))
+        with on_a_thread(own_page(Settings(home=top / "home", sdk_configuration=False))) as (url, door):
+            yield Machine(url, door, top / "me/disk")
 
 
 @pytest.fixture
@@ -57,6 +44,6 @@ def me(browser: Browser, machine: Machine) -> Iterator[Visit]:
 @pytest.fixture
 def disk(machine: Machine, request: pytest.FixtureRequest) -> Path:
     """A directory of one test."""
-    directory: Path = machine.disk / request.node.name.replace("[", "-").rstrip("]")
+    directory: Path = machine.disk / str(request.node.name)
     directory.mkdir()
     return directory

@@ -6,6 +6,7 @@ import os
 import struct
 import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.hub_page.browser.chromium import Visit, visit
-from tests.hub_page.browser.conftest import Machine
+from tests.hub_page.browser.machine import Machine
 from tests.hub_page.browser.page_server import on_a_thread
 from tests.hub_page.page_client import running_hub
 from tests.servers.azurite import npm_install
@@ -95,71 +96,79 @@ def test_axe_finds_nothing_serious(
         expect(user.page.get_by_label("E-mail")).to_be_visible()
         look(user, "sign-in")
     with visit(browser, machine.url, **options) as user:
-        page = user.page
         user.enter(machine.door.new_ticket())
         look(user, "places")
         user.go(f"local:{survey}/")
         look(user, "list")
-        for name in ("measurements.csv", "cover.png", "README.md"):
-            if size == "phone":
-                user.row(name).tap()
-            else:
-                user.row(name).click()
-            expect(page.locator(".preview table, .preview img, .preview pre")).to_be_visible()
-            look(user, f"preview-{name}")
-            if size == "phone":
-                user.button("Close details").click()
-        page.keyboard.press("Escape")
-        for name in ("figures", "run.log"):
-            user.row(name).locator(".tick").click()
-        look(user, "selected")
-        user.button("Copy to", ".toolbar").click()
-        expect(page.locator(".counts b")).to_be_visible()
-        look(user, "copy")
-        page.keyboard.press("Escape")
-        user.button("Delete", ".toolbar").click()
-        expect(page.locator(".counts b")).to_be_visible()
-        look(user, "delete")
-        page.keyboard.press("Escape")
-        user.row("talk.mp4").locator(".more button").click()
-        look(user, "menu")
-        page.keyboard.press("Escape")
-        page.keyboard.press("?")
-        look(user, "help")
-        page.keyboard.press("Escape")
-        page.keyboard.press("Escape")
+        _previews(user, look, phone=size == "phone")
+        _dialogs(user, look)
         if size == "phone":
             user.button("Places").click()
             look(user, "places-drawer")
-            page.keyboard.press("Escape")
-        page.get_by_role("searchbox").fill("nothing has this name")
+            user.page.keyboard.press("Escape")
+        user.page.get_by_role("searchbox").fill("nothing has this name")
         look(user, "nothing-found")
         user.refused = {404}
-        page.evaluate("hash => { window.location.hash = hash; }", f"local:{survey}/missing")
-        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+        user.page.evaluate("hash => { window.location.hash = hash; }", f"local:{survey}/missing")
+        expect(user.page.get_by_role("button", name="Try again")).to_be_visible()
         look(user, "error")
 
 
-def test_everything_can_be_done_with_keys(me: Visit, disk: Path) -> None:
-    """Without a mouse: walk the tree, open, select, filter, rename, make a folder, delete, and come back."""
+def _previews(user: Visit, look: Callable[[Visit, str], None], *, phone: bool) -> None:
+    for name in ("measurements.csv", "cover.png", "README.md"):
+        row = user.row(name)
+        if phone:
+            row.tap()
+        else:
+            row.click()
+        expect(user.page.locator(".preview table, .preview img, .preview pre")).to_be_visible()
+        look(user, f"preview-{name}")
+        if phone:
+            user.button("Close details").click()
+    user.page.keyboard.press("Escape")
+
+
+def _dialogs(user: Visit, look: Callable[[Visit, str], None]) -> None:
+    page = user.page
+    for name in ("figures", "run.log"):
+        user.row(name).locator(".tick").click()
+    look(user, "selected")
+    for word in ("Copy to", "Delete"):
+        user.button(word, ".toolbar").click()
+        expect(page.locator(".counts b")).to_be_visible()
+        look(user, word)
+        page.keyboard.press("Escape")
+    user.row("talk.mp4").locator(".more button").click()
+    look(user, "menu")
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    look(user, "help")
+    page.keyboard.press("Escape")
+    page.get_by_role("grid").focus()
+    page.keyboard.press("Escape")
+
+
+def test_the_tree_and_the_list_follow_keys(me: Visit, disk: Path) -> None:
+    """Without a mouse: walk the tree, open a directory, select by arrows, filter, and come back to where one was."""
     (disk / "first/second").mkdir(parents=True)
     for name in ("alpha.txt", "beta.txt", "gamma.txt"):
         (disk / "first" / name).write_text(name)
     keys, page = me.page.keyboard, me.page
     page.locator("#tree [tabindex='0']").focus()
     keys.press("ArrowDown")
-    expect(page.get_by_role("treeitem", name="This computer")).to_be_focused()
+    computer = page.get_by_role("treeitem", name="This computer")
+    expect(computer).to_be_focused()
     keys.press("ArrowRight")
-    expect(page.get_by_role("treeitem", name="This computer")).to_have_attribute("aria-expanded", "true")
+    expect(computer).to_have_attribute("aria-expanded", "true")
     keys.press("ArrowLeft")
-    expect(page.get_by_role("treeitem", name="This computer")).to_have_attribute("aria-expanded", "false")
+    expect(computer).to_have_attribute("aria-expanded", "false")
     me.go(f"local:{disk}/")
     expect(page.get_by_role("grid")).to_be_focused()
     keys.press("ArrowDown")
     keys.press("Enter")
     expect(me.row("alpha.txt")).to_be_visible()
-    for _ in range(2):
-        keys.press("ArrowDown")
+    keys.press("ArrowDown")
+    keys.press("ArrowDown")
     expect(me.row("alpha.txt")).to_have_attribute("aria-selected", "true")
     keys.press("Shift+ArrowDown")
     expect(page.locator(".chosen")).to_have_text("2 selected")
@@ -171,30 +180,59 @@ def test_everything_can_be_done_with_keys(me: Visit, disk: Path) -> None:
     expect(page.get_by_role("searchbox")).to_be_focused()
     keys.type("gam")
     expect(me.row("alpha.txt")).to_have_count(0)
-    keys.press("ArrowDown")
-    keys.press("Home")
-    keys.press("F2")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    keys.type("delta")
-    keys.press("Enter")
     keys.press("Escape")
-    page.get_by_role("searchbox").fill("")
-    expect(me.row("delta.txt")).to_be_visible()
-    page.get_by_role("grid").focus()
-    keys.type("beta")
-    expect(me.row("beta.txt")).to_have_attribute("aria-selected", "true")
-    keys.press("Delete")
-    expect(page.get_by_role("dialog").get_by_text("1 file")).to_be_visible()
-    keys.press("Tab")
-    keys.press("Enter")
-    expect(me.row("beta.txt")).to_have_count(0)
+    expect(me.row("alpha.txt")).to_be_visible()
+    keys.press("Escape")
     keys.press("Alt+ArrowUp")
     expect(me.row("first")).to_have_attribute("aria-selected", "true")
     keys.press("?")
     expect(page.get_by_role("dialog")).to_contain_text("Keyboard")
     keys.press("Escape")
     expect(page.get_by_role("grid")).to_be_focused()
-    assert sorted(path.name for path in (disk / "first").iterdir()) == ["alpha.txt", "delta.txt", "second"]
+
+
+def test_names_change_by_keys(me: Visit, disk: Path) -> None:
+    """Without a mouse: rename, make a folder, search below, copy to another folder, and delete."""
+    for name in ("alpha.txt", "beta.txt", "to/x.txt"):
+        (disk / name).parent.mkdir(exist_ok=True)
+        (disk / name).write_text(name)
+    keys, page = me.page.keyboard, me.page
+    me.go(f"local:{disk}/")
+    keys.type("alpha")
+    expect(me.row("alpha.txt")).to_have_attribute("aria-selected", "true")
+    keys.press("F2")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    keys.type("delta")
+    keys.press("Enter")
+    expect(me.row("delta.txt")).to_have_attribute("aria-selected", "true")
+    keys.press("Control+c")
+    keys.type("to")
+    keys.press("Enter")
+    expect(me.row("x.txt")).to_be_visible()
+    keys.press("Control+v")
+    here = page.get_by_role("button", name="Copy here")
+    expect(here).to_be_enabled()
+    here.focus()
+    keys.press("Enter")
+    expect(me.row("delta.txt")).to_be_visible()
+    page.get_by_role("grid").focus()
+    keys.press("Backspace")
+    expect(me.row("to")).to_have_attribute("aria-selected", "true")
+    keys.press("/")
+    keys.type("x.t")
+    keys.press("Enter")
+    expect(page.locator(".finding")).to_contain_text("1 match")
+    expect(me.row("x.txt")).to_contain_text("to")
+    page.get_by_role("grid").focus()
+    keys.press("Escape")
+    expect(me.row("beta.txt")).to_be_visible()
+    keys.type("beta")
+    keys.press("Delete")
+    expect(page.get_by_role("dialog").get_by_text("1 file")).to_be_visible()
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(me.row("beta.txt")).to_have_count(0)
+    assert sorted(path.name for path in disk.rglob("*")) == ["delta.txt", "delta.txt", "to", "x.txt"]
 
 
 def _png(width: int, height: int) -> bytes:

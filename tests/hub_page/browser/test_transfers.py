@@ -40,20 +40,22 @@ class Place(NamedTuple):
     weed: SeaweedFS
     bucket: str
 
-    def keys(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, int]:
         """The objects in the bucket and their sizes."""
         pages = self.weed.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {each["Key"]: each["Size"] for page in pages for each in page.get("Contents", ())}
 
 
 @pytest.fixture(scope="module")
-def place(browser: Browser, weed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(weed: SeaweedFS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """The page of this machine's user, who has a remote."""
     top = tmp_path_factory.mktemp("place")
-    (top / "disk").mkdir()
+    (top / "me/disk").mkdir(parents=True)
     bucket = weed.create_bucket(f"page-{uuid4().hex[:8]}")
-    with on_a_thread(own_page(settings_for(weed, top / "home"))) as (url, door):
-        yield Place(url, door, top / "disk", weed, bucket)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(top / "me"))
+        with on_a_thread(own_page(settings_for(weed, top / "home", sdk_configuration=False))) as (url, door):
+            yield Place(url, door, top / "me/disk", weed, bucket)
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ def test_a_dropped_folder_arrives(user: Visit, place: Place, tmp_path: Path) -> 
     expect(user.page.locator(".work .pill")).to_have_text("Done", timeout=120_000)
     expect(user.row("measured")).to_be_visible()
     user.screenshot("dropped-folder")
-    found = {key: size for key, size in place.keys().items() if key.startswith("dropped/measured/")}
+    found = {key: size for key, size in place.sizes().items() if key.startswith("dropped/measured/")}
     assert found == contents
 
 
@@ -120,7 +122,7 @@ def test_an_upload_goes_on_after_a_reload(browser: Browser, place: Place, tmp_pa
         user.screenshot("upload-running")
         user.page.reload()
         expect(user.page.locator(".unfinished")).to_contain_text("large.bin")
-        assert "large.bin" not in place.keys()
+        assert "large.bin" not in place.sizes()
         user.screenshot("upload-unfinished")
         for folder in ("wrong", "right"):
             with user.page.expect_file_chooser() as chooser:
@@ -192,7 +194,7 @@ def test_copying_between_two_places(user: Visit, place: Place) -> None:
     dialog.get_by_role("button", name="Copy here").click()
     expect(user.page.locator(".work .pill")).to_have_text("Done", timeout=60_000)
     user.screenshot("copy-done")
-    assert {key: size for key, size in place.keys().items() if key.startswith("archive/survey/")} == {
+    assert {key: size for key, size in place.sizes().items() if key.startswith("archive/survey/")} == {
         "archive/survey/a.csv": 500,
         "archive/survey/deep/b.csv": 1000,
     }
@@ -200,6 +202,25 @@ def test_copying_between_two_places(user: Visit, place: Place) -> None:
         user.page.get_by_role("link", name="Report").click()
     opened.value.wait_for_load_state()
     assert "report" in opened.value.url
+
+
+def test_a_link_is_made_and_sizes_are_counted(user: Visit, place: Place) -> None:
+    """A link gives the file to whoever has it; the size of a directory appears in the list when it is asked for."""
+    for key, body in {"shared/report.txt": b"for all", "shared/deep/more.txt": b"12345"}.items():
+        place.weed.client.put_object(Bucket=place.bucket, Key=key, Body=body)
+    user.go(f"aws:/{place.bucket}/shared/")
+    user.row("report.txt").click()
+    user.button("Link", ".toolbar").click()
+    user.page.get_by_text("1 hour").click()
+    user.button("Make link").click()
+    link = user.page.get_by_label("Link", exact=True)
+    expect(link).to_be_visible()
+    user.screenshot("link")
+    assert user.page.request.get(link.input_value()).text() == "for all"
+    user.page.keyboard.press("Escape")
+    user.row("deep").click()
+    user.row("deep").get_by_role("button", name="Count what is in deep").click()
+    expect(user.row("deep").locator(".size")).to_have_text("5 B")
 
 
 def test_rename_new_folder_and_delete(user: Visit, place: Place) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from tests.servers.engine import EngineServer
 from tests.servers.engine_switches import Switches
 
 __all__ = ["EngineUnderTest", "connected_engine", "temporary_files", "under_test"]
+
+
+_TRUSTED = "SSL_CERT_FILE"
 
 
 @asynccontextmanager
@@ -65,11 +69,27 @@ class EngineUnderTest(ProviderUnderTest):
 @asynccontextmanager
 async def under_test(folder: Path, switches: Switches | None = None) -> AsyncIterator[ProviderUnderTest]:
     """Yields a provider for the contract's tests."""
+    hidden = {".hidden/.dot", "..."} if switches is not None and switches.list_hidden == "never" else set()
     async with connected_engine(folder, switches) as (server, provider):
-        yield EngineUnderTest(
-            provider=provider,
-            prefix="area/",
-            leftovers=lambda: temporary_files(server),
-            refused=frozenset({"a//b", "a/./b", "a/../b"}),
-            volume=server.root,
-        )
+        with trusted(server.authority):
+            yield EngineUnderTest(
+                provider=provider,
+                prefix="area/",
+                leftovers=lambda: temporary_files(server),
+                refused=frozenset({"a//b", "a/./b", "a/../b", *hidden}),
+                volume=server.root,
+            )
+
+
+@contextmanager
+def trusted(authority: Path | None) -> Iterator[None]:
+    """Has other clients than ours trust a server's certificate."""
+    before = os.environ.get(_TRUSTED)
+    if authority is not None:
+        os.environ[_TRUSTED] = str(authority)
+    try:
+        yield
+    finally:
+        os.environ.pop(_TRUSTED, None)
+        if before is not None:
+            os.environ[_TRUSTED] = before

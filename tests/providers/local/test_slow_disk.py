@@ -104,3 +104,19 @@ async def test_quick_reads_bring_the_loop_back(provider: LocalProvider) -> None:
     for _ in range(128):
         assert not reads.allowed
         reads.took_in_thread(0.0001)
+
+
+def test_a_loop_that_waits_for_a_processor_is_no_slow_disk(provider: LocalProvider) -> None:
+    """The second slow read in the loop counts, unless the thread gave up its processor for nothing meanwhile."""
+    reads = provider.root.cached_reads
+    reads.learn(os.stat("/").st_dev)
+    before = reads.waits()
+    assert before is None
+    reads.took(1.0, before)
+    assert reads.allowed
+    while reads.allowed:  # a busy loop may be interrupted, but does not wait
+        waits = reads.waits()
+        assert waits is not None
+        time.sleep(0.001)
+        reads.took(1.0, waits)
+    assert not reads.allowed

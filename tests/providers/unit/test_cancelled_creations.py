@@ -42,7 +42,7 @@ class EndlessBody:
 
 async def cancelled_in_mid_body(write: Coroutine[Any, Any, object], body: EndlessBody) -> None:
     """Cancels a write once the unit has had time to receive what there is."""
-    running = asyncio.create_task(write)
+    running = asyncio.ensure_future(write)
     await asyncio.wait_for(body.came.wait(), 30)
     await asyncio.sleep(0.2)
     running.cancel()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async import ConfigurationError
+from dxflow_async.cli.workers import OnWorkers
 from tests.faults.killed_processes import Program
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
@@ -25,9 +27,10 @@ async def test_processes_of_a_command(weed: SeaweedFS, place: str, tmp_path: Pat
     *results, report = [json.loads(line) for line in output.splitlines()]
     assert [each["state"] for each in results] == ["done"] * 30
     assert (report["type"], report["items"], report["failed"]) == ("report", 30, 0)
-    for wrong in (["--processes", "many"], ["--processes", "2", "--dask", "tcp://127.0.0.1:1"]):
-        with pytest.raises(AssertionError, match="processes"):
-            await program.run("cp", f"{files}/", f"aws:{place}", *wrong)
+    for wrong in (OnWorkers(processes="many"), OnWorkers(processes="2", dask="tcp://127.0.0.1:1")):
+        with pytest.raises(ConfigurationError, match="processes"):
+            async with wrong.options():
+                pass
 
 
 async def kill_and_resume(
@@ -66,7 +69,7 @@ async def test_a_coordinator_killed_in_many_rounds(weed: SeaweedFS, bucket: str,
 
 async def test_workers_end_with_their_coordinator(weed: SeaweedFS, place: str, tmp_path: Path) -> None:
     """The workers of a killed coordinator end by themselves."""
-    files = make_files(tmp_path / "files", 4000, 10_000)
+    files = make_files(tmp_path / "files", 1500, 10_000)
     program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
     arguments = ("cp", f"{files}/", f"aws:{place}", "--processes", "2")
     if await program.kill(*arguments, when=lambda: asyncio.sleep(0.2)):

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Progress
+from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.storage.shard_worker import do_shard
 from dxflow_async.transfer.executor.sealed import Sealed
 from tests.faults.killed_processes import Program
@@ -40,19 +41,19 @@ _NAMES = ("endpoint", "region", "access_key", "secret_key")
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small files and a large one."""
-    return make_files(tmp_path_factory.mktemp("files") / "tree", 300, large=23 * MiB + 7)
+    return make_files(tmp_path_factory.mktemp("files") / "tree", 140, large=11 * MiB + 7)
 
 
 @pytest.fixture(scope="module")
 def cluster(weed: SeaweedFS) -> Iterator[Any]:
-    """Two processes that find the credentials in their environment."""
+    """A process that finds the credentials in its environment."""
     aws = settings_for(weed, Path("/nowhere")).aws
     variables = {f"DXFLOW_AWS_{name.upper()}": str(getattr(aws, name)) for name in _NAMES}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
         cluster = distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         )
     yield cluster
     cluster.close()
@@ -65,7 +66,7 @@ async def test_a_synchronous_client(
     with distributed.Client(cluster) as client:
         report = await session.copy(f"{files}/", f"aws:{place}", executor=client)
         back = await session.copy(f"aws:{place}", f"{tmp_path}/back/", executor=client)
-        assert (len(report), len(back), report.failed, back.failed) == (301, 301, [], [])
+        assert (len(report), len(back), report.failed, back.failed) == (141, 141, [], [])
         assert client.submit(len, "open").result() == 4
     assert content(tmp_path / "back") == content(files)
 
@@ -74,7 +75,7 @@ async def test_an_asynchronous_client(session: AsyncSession, cluster: Any, files
     """An asynchronous client is taken, too."""
     async with distributed.Client(cluster.scheduler_address, asynchronous=True) as client:
         report = await session.copy(f"{files}/", f"aws:{place}", executor=client)
-    assert (len(report), report.failed) == (301, [])
+    assert (len(report), report.failed) == (141, [])
 
 
 async def test_secrets_need_tls(session: AsyncSession, cluster: Any, files: Path, place: str) -> None:
@@ -136,7 +137,7 @@ async def test_a_scheduler_that_goes_away(session: AsyncSession, place: str, tmp
 
 async def test_more_shards_than_threads(session: AsyncSession, cluster: Any, place: str, tmp_path: Path) -> None:
     """Waiting for shards takes no thread of the loop: they are few, and others need them."""
-    files = make_files(tmp_path / "files", 700)
+    files = make_files(tmp_path / "files", 300)
     loop = asyncio.get_running_loop()
     with distributed.Client(cluster) as client, ThreadPoolExecutor(1) as few:
         before, loop._default_executor = loop._default_executor, few  # type: ignore[attr-defined]
@@ -144,7 +145,7 @@ async def test_more_shards_than_threads(session: AsyncSession, cluster: Any, pla
             report = await session.copy(f"{files}/", f"aws:{place}", executor=client)
         finally:
             loop._default_executor = before  # type: ignore[attr-defined]
-    assert (len(report), report.failed) == (700, [])
+    assert (len(report), report.failed) == (300, [])
 
 
 async def test_an_executor_of_a_client(session: AsyncSession, cluster: Any, files: Path, place: str) -> None:
@@ -158,6 +159,19 @@ async def test_an_executor_of_a_client(session: AsyncSession, cluster: Any, file
         assert (len(report), report.failed) == (1, [])
 
 
+async def test_the_options_of_the_command_line(cluster: Any, tmp_path: Path) -> None:
+    """`--dask` connects to a scheduler's address, `--dask-scheduler-file` to the one in the file, and both close it."""
+    (tmp_path / "scheduler.json").write_text(json.dumps({"address": cluster.scheduler_address}))
+    given = [OnWorkers(dask=cluster.scheduler_address), OnWorkers(dask_scheduler_file=tmp_path / "scheduler.json")]
+    for each in given:
+        async with each.options() as options:
+            client: Any = options["executor"]
+            assert client.scheduler.address == cluster.scheduler_address
+            assert await client.submit(len, "open") == 4
+        assert client.status == "closed"
+
+
+@pytest.mark.long
 async def test_the_command_line(cluster: Any, weed: SeaweedFS, files: Path, place: str, tmp_path: Path) -> None:
     """`--dask` takes the scheduler's address, `--dask-scheduler-file` its file."""
     program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)

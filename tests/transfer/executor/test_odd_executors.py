@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Progress
+from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Progress, TransferError
 from dxflow_async.transfer.executor.sealed import Sealed
+from dxflow_async.transfer.executor.shard import Shard
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, unfinished_uploads
+from tests.transfer.executor.losing_executor import LosingExecutor
 from tests.transfer.executor.trees import content, make_files
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -23,7 +26,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small files and a large one."""
-    return make_files(tmp_path_factory.mktemp("files") / "tree", 300, large=11 * MiB)
+    return make_files(tmp_path_factory.mktemp("files") / "tree", 140, large=11 * MiB)
 
 
 async def test_two_calls_on_one_pool_of_threads(session: AsyncSession, files: Path, place: str, tmp_path: Path) -> None:
@@ -32,7 +35,7 @@ async def test_two_calls_on_one_pool_of_threads(session: AsyncSession, files: Pa
         where: Any = {"executor": pool, "credentials": "send"}
         targets = [f"aws:{place}{number}/" for number in range(2)]
         reports = await asyncio.gather(*(session.copy(f"{files}/", each, **where) for each in targets))
-        assert [(len(each), each.failed) for each in reports] == [(301, [])] * 2
+        assert [(len(each), each.failed) for each in reports] == [(141, [])] * 2
         await session.copy(targets[1], f"{tmp_path}/back/", **where)
         assert pool.submit(len, "open").result() == 4
     assert content(tmp_path / "back") == content(files)
@@ -67,10 +70,21 @@ class _Failing(Executor):
         return future
 
 
+class _Returning(Executor):
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result("done")
+        return future
+
+
 @pytest.mark.parametrize(
     ("executor", "text"),
-    [(_Refusing(), r"takes no work \(OSError: no more\)"), (_Failing(), "a worker failed with KeyError: 'mine'")],
-    ids=["refusing", "failing"],
+    [
+        (_Refusing(), r"takes no work \(OSError: no more\)"),
+        (_Failing(), "a worker failed with KeyError: 'mine'"),
+        (_Returning(), "returned str in place of"),
+    ],
+    ids=["refusing", "failing", "returning"],
 )
 async def test_executors_that_fail(
     session: AsyncSession, weed: SeaweedFS, bucket: str, files: Path, place: str, executor: Executor, text: str
@@ -79,6 +93,89 @@ async def test_executors_that_fail(
     with pytest.raises(ExecutorError, match=text):
         await session.copy(f"{files}/", f"aws:{place}", executor=executor, credentials="send")
     assert not unfinished_uploads(weed, bucket)
+
+
+async def test_an_item_that_ends_its_workers(session: AsyncSession, files: Path, place: str) -> None:
+    """An item that ends each worker that tries it is a failed item; the others are stored, and the job goes on."""
+
+    def loses(shard: Shard) -> bool:
+        return any(record.source.key.endswith("/00002") for record in shard.items)
+
+    with (
+        LosingExecutor(loses=loses, before=True) as pool,
+        pytest.raises(TransferError, match="workers ended") as caught,
+    ):
+        await session.copy(f"{files}/", f"aws:{place}", executor=pool, credentials="send")
+    report = caught.value.report
+    assert [Path(each.source).name for each in report.failed] == ["00002"]
+    assert len(report) == 141
+    assert pool.lost >= 3
+    assert report.job_id is not None
+    assert len(await session.resume(report.job_id)) == 1
+    assert len(await session.get_storage_manager().list("AWS", place, recursive=True)) == 141
+
+
+async def test_parts_that_end_their_workers(
+    session: AsyncSession, weed: SeaweedFS, bucket: str, files: Path, place: str
+) -> None:
+    """An object whose parts end each worker is a failed item after three of them, and leaves no upload."""
+    with (
+        LosingExecutor(loses=lambda shard: shard.parts is not None) as pool,
+        pytest.raises(TransferError, match="3 workers ended while they worked on it") as caught,
+    ):
+        await session.copy(f"{files}/", f"aws:{place}", executor=pool, credentials="send")
+    assert [Path(each.source).name for each in caught.value.report.failed] == ["large"]
+    assert not unfinished_uploads(weed, bucket)
+
+
+async def test_workers_without_memory(
+    session: AsyncSession, weed: SeaweedFS, bucket: str, place: str, files: Path
+) -> None:
+    """Workers that have no memory to begin anything end the call with an error that says so, and hang nobody."""
+    with LosingExecutor(loses=lambda _: True, before=True) as pool, pytest.raises(ExecutorError, match="more memory"):
+        await session.copy(f"{files}/", f"aws:{place}", executor=pool, credentials="send")
+    assert 40 <= pool.lost <= 60
+    assert not unfinished_uploads(weed, bucket)
+
+
+async def test_the_budget_follows_the_workers(session: AsyncSession, files: Path, tmp_path: Path) -> None:
+    """Whichever workers come and go, those that work share the limits of the call, and leave none of them unused."""
+    settings = replace(session.settings, max_concurrency=64, max_bandwidth=1 << 30, home=tmp_path / "home")
+    pool = _Changing([2, 8, 1, 5, 3])
+    async with AsyncSession(settings=settings) as limited:
+        await limited.copy(f"{files}/", f"{tmp_path}/copy/", executor=pool, credentials="send")
+    pool.close()
+    assert len({count for count, _ in pool.seen}) > 1
+    for count, shard in pool.seen:
+        budget = shard.budget
+        assert budget.max_bandwidth is not None
+        assert 64 - count < budget.max_concurrency * count <= 64
+        assert (1 << 30) - count < budget.max_bandwidth * count <= 1 << 30
+
+
+class _Changing(Executor):
+    """A pool whose number of workers changes with each shard.
+
+    Attributes:
+        seen: the number of workers, and the shard that was handed out.
+    """
+
+    def __init__(self, counts: list[int]) -> None:
+        self._counts = counts
+        self._pool = ThreadPoolExecutor(1)
+        self.seen: list[tuple[int, Shard]] = []
+
+    @property
+    def num_workers(self) -> int:
+        return self._counts[len(self.seen) % len(self._counts)]
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.seen.append((self.num_workers, args[1].opened()))
+        return self._pool.submit(fn, *args)
+
+    def close(self) -> None:
+        """Ends the pool."""
+        self._pool.shutdown()
 
 
 async def test_what_cannot_be_pickled() -> None:

@@ -38,12 +38,12 @@ pytestmark = pytest.mark.timeout(60)
 _RANDOM = random.Random(17)
 
 SHAPES = {
-    "flat": [f"file-{number:05}.bin" for number in range(300)],
-    "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(300)],
-    "deep": [f"run-{n // 100}/step-{n // 10 % 10}/rank-{n % 10}.npy" for n in range(300)],
-    "one directory": [f"a{n}" for n in range(20)] + [f"hot/t{n:06}.nc" for n in range(260)] + ["z/1", "z/2"],
+    "flat": [f"file-{number:05}.bin" for number in range(160)],
+    "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(160)],
+    "deep": [f"run-{n // 50}/step-{n // 10 % 5}/rank-{n % 10}.npy" for n in range(160)],
+    "one directory": [f"a{n}" for n in range(20)] + [f"hot/t{n:06}.nc" for n in range(120)] + ["z/1", "z/2"],
     "odd": [
-        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(50)),
+        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(25)),
         *(f"dir{n}" for n in range(20)),
         *(f"dir{n}/" for n in range(10)),
         *(f"dir{n}/dir" for n in range(10)),
@@ -127,15 +127,15 @@ async def test_each_object_is_copied_once(tmp_path: Path, shape: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["moved", "ignored", "empty"])
-@pytest.mark.parametrize("shape", ["deep", "odd"])
-async def test_services_that_begin_elsewhere(tmp_path: Path, shape: str, mode: str) -> None:
+async def test_services_that_begin_elsewhere(tmp_path: Path, mode: str) -> None:
     """A service that lists from another key than it was asked to costs another listing, and no object."""
-    async with opened(tmp_path, SHAPES[shape]) as (server, session):
+    names = SHAPES["odd"]
+    async with opened(tmp_path, names) as (server, session):
         server.mode = mode
         report = await copied(session, LosingExecutor())
         assert content(server, "copy/") == content(server, "source/")
         assert set(copies(server).values()) == {1}
-        assert len(report) == len(SHAPES[shape])
+        assert len(report) == len(names)
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
@@ -153,7 +153,7 @@ async def test_lost_workers(tmp_path: Path, overwrite: bool) -> None:
     async with opened(tmp_path, SHAPES["flat"]) as (server, session):
         report = await copied(session, pool, overwrite=overwrite)
         assert content(server, "copy/") == content(server, "source/")
-        assert len(report) == len({each.source for each in report}) == 300
+        assert len(report) == len({each.source for each in report}) == 160
     assert pool.lost == len(lost) > 3
 
 
@@ -172,7 +172,7 @@ async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
             await copied(session, LosingExecutor(loses=loses, before=True))
         report = caught.value.report
         assert [Path(each.source).name for each in report.failed] == [poison]
-        assert len(report) == 300
+        assert len(report) == 160
         assert content(server, "copy/").keys() == content(server, "source/").keys() - {poison}
         assert report.job_id is not None
         assert len(await session.resume(report.job_id)) == 1
@@ -187,7 +187,7 @@ async def test_a_job_of_ranges_is_resumed(tmp_path: Path) -> None:
         assert caught.value.job_id is not None
         report = await session.resume(caught.value.job_id, processes=None)
         assert content(server, "copy/") == content(server, "source/")
-        assert 0 < len(report) < 300
+        assert 0 < len(report) < 160
 
 
 async def test_rules_of_a_call(tmp_path: Path) -> None:
@@ -197,13 +197,13 @@ async def test_rules_of_a_call(tmp_path: Path) -> None:
         wanted = {name for name in SHAPES["flat"] if name.endswith("7.bin") and not name.endswith("17.bin")}
         assert content(server, "copy/").keys() == wanted
         assert len(report) == len(wanted)
-        server.store("source/file-00207.bin", b"new")
+        server.store("source/file-00107.bin", b"new")
         again = await copied(session, LosingExecutor(), overwrite="skip")
-        assert (len(again), len(again.skipped)) == (300, len(wanted))
+        assert (len(again), len(again.skipped)) == (160, len(wanted))
         with pytest.raises(TransferError) as caught:
             await copied(session, LosingExecutor(), overwrite=False)
         assert {type(each.error) for each in caught.value.report.failed} == {AlreadyExistsError}
-        assert len(caught.value.report.failed) == 300
+        assert len(caught.value.report.failed) == 160
 
 
 async def test_large_objects_in_a_range(tmp_path: Path) -> None:
