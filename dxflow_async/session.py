@@ -88,7 +88,12 @@ class AsyncSession(AsyncLocationCalls):
         self._transfers = TransferService(self._resources, self._resolver, cache)
         self._storage = AsyncStorageManager(self._transfers)
         self._starter = AsyncStarter(self, self._storage, self.resume, partial(self.clean_jobs, dry_run=False))
-        self._compute: AsyncComputeManager | None = None
+
+    @cached_property
+    def _compute(self) -> AsyncComputeManager:
+        from dxflow_async.compute.manager import AsyncComputeManager
+
+        return AsyncComputeManager(self._account, self._transfers)
 
     @cached_property
     def _jobs(self) -> Jobs:
@@ -135,10 +140,6 @@ class AsyncSession(AsyncLocationCalls):
         self._resources.check_place()
         if not self.settings.units:
             self._account.require("compute units belong")
-        if self._compute is None:
-            from dxflow_async.compute.manager import AsyncComputeManager
-
-            self._compute = AsyncComputeManager(self._account, self._transfers)
         return self._compute
 
     def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:

@@ -85,8 +85,8 @@ CALLS: dict[str, Call] = {
     "read": _read,
     "delete": lambda session: session._storage.delete("/bucket-one/a", "GCP"),
     "presign": lambda session: session._storage.presign("/bucket-one/a", provider="GCP"),
-    "units": lambda session: session.get_compute_manager().list(),
-    "unit": lambda session: session.get_compute_manager().get_unit("Demo"),
+    "units": lambda session: session._compute.list(),
+    "unit": lambda session: session._compute.get_unit("Demo"),
 }
 
 
