@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.location_path import LocationPath
@@ -103,6 +103,12 @@ class ResolvedLocation:
     def is_directory(self) -> bool:
         """Whether it is written with a slash at its end."""
         return self.path.endswith("/" if self.area is not None else _SEPARATORS)
+
+    def as_directory(self) -> Self:
+        """Returns the location as a directory, for path objects: they cannot end in a slash."""
+        if self.area is None:
+            return replace(self, into=True)
+        return replace(self, path=f"{self.path.rstrip('/')}/")
 
 
 class LocationResolver:

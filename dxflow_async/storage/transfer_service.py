@@ -105,7 +105,7 @@ class TransferService:
         source = await self.resolver.resolve_sources(src, storage_type)
         destination = await self.resolver.resolve(dst, storage_type, new=True)
         if source.more and isinstance(dst, LocationPath | PurePath):
-            destination = _as_directory(destination)
+            destination = destination.as_directory()
         return await self.relocate(
             source, destination, on_progress, running, move=move, rules=rules, selection=selection
         )
@@ -479,13 +479,6 @@ class TransferService:
         place = place or LocalPlaces(self.resources.threads).place(source.path)
         options = ObjectOptions(public=_is_public(destination.area))
         return Sync(self.resources, directory(place), await self._destination(destination), options, rules)
-
-
-def _as_directory(destination: ResolvedLocation) -> ResolvedLocation:
-    """Returns the directory of a path object, which cannot be written with a slash at its end."""
-    if destination.area is None:
-        return replace(destination, into=True)
-    return replace(destination, path=f"{destination.path.rstrip('/')}/")
 
 
 def _is_public(area: Area | None) -> bool:
