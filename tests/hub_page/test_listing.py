@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from dxflow_async import Settings
-from tests.hub_page.page_client import browser, running_hub, running_page
+from tests.hub_page.page_client import Browser, browser, running_hub, running_page
 
 
 async def test_a_directory_comes_in_pages(tmp_path: Path) -> None:
@@ -109,3 +109,14 @@ async def test_an_account_reaches_nothing_of_the_hubs_machine(tmp_path: Path) ->
                 answer = await user.get(path, location=location)
                 assert (answer.status, answer.code) == (403, "outside"), location
         assert (await user.get("page/list", location="unit:/Demo/")).code == "not_found"
+
+
+async def test_sizes_and_searches_at_s3(cloud_user: Browser, bucket: str) -> None:
+    """A directory there is what names begin with; its location ends in a slash, and both calls take it."""
+    assert (await cloud_user.upload(f"aws:/{bucket}/sized/deep/more.txt", b"12345")).status == 201
+    listed = (await cloud_user.get("page/list", location=f"aws:/{bucket}/sized/")).tree["items"]
+    assert [(each["location"], each["kind"]) for each in listed] == [(f"aws:/{bucket}/sized/deep/", "directory")]
+    sized = await cloud_user.get("page/size", location=listed[0]["location"])
+    assert sized.lines[-1] == {"files": 1, "bytes": 5, "done": True}
+    found = await cloud_user.get("page/search", location=f"aws:/{bucket}/sized", text="MORE")
+    assert [each["item"]["location"] for each in found.lines[:-1]] == [f"aws:/{bucket}/sized/deep/more.txt"]

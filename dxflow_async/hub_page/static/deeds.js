@@ -69,8 +69,8 @@ export class Deeds {
 
   /** Counts what is in a directory. */
   async measure(item) {
-    const { items, signal } = this.browser;
-    await reporting(() => measure(item, () => items.touched(), signal()));
+    const { items } = this.browser;
+    await reporting(() => measure(item, () => items.touched(), this.browser.signal()));
   }
 
   /** Asks for a destination, then copies or moves as a job of the server. */

@@ -220,7 +220,7 @@ def test_a_link_is_made_and_sizes_are_counted(user: Visit, place: Place) -> None
     user.page.keyboard.press("Escape")
     user.row("deep").click()
     user.row("deep").get_by_role("button", name="Count what is in deep").click()
-    expect(user.row("deep").locator(".size")).to_have_text("5 B")
+    expect(user.row("deep").locator(".size > span")).to_have_text("5 B")
 
 
 def test_rename_new_folder_and_delete(user: Visit, place: Place) -> None:
