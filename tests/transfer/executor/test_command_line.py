@@ -16,7 +16,7 @@ from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_processes_of_a_command(weed: SeaweedFS, place: str, tmp_path: Path) -> None:

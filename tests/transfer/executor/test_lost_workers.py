@@ -19,7 +19,7 @@ from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 Call = Callable[[], Awaitable[TransferReport]]
 
