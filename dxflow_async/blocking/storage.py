@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.files import FileWriter, TextWriter
@@ -442,38 +442,3 @@ class StorageManager(StorageListing):
         return self._at(provider, storage_type).move(
             src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
         )
-
-    def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
-        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
-
-        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
-        told, and how long each is believed. No request is made for them.
-
-        Args:
-            provider: the remote's name, in any case.
-            storage_type: `"private"` or `"public"`.
-        """
-        return self._at(provider, storage_type).endpoint_facts()
-
-    def presign(
-        self,
-        path: str,
-        expires: float | str = 3600.0,
-        provider: str = "AWS",
-        *,
-        storage_type: str = "private",
-        method: str = "GET",
-    ) -> str:
-        """Returns a URL of one object that works without credentials. Treat it as a secret.
-
-        Args:
-            path: the object.
-            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
-            method: the HTTP method that it allows.
-            provider: the remote's name, in any case.
-            storage_type: `"private"` or `"public"`.
-
-        Raises:
-            UnsupportedError: the provider has no such URLs.
-        """
-        return self._at(provider, storage_type).presign(path, expires, method=method)

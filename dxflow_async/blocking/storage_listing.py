@@ -1,8 +1,9 @@
-"""What the blocking storage of all remotes says about objects; the other part of `StorageManager`."""
+"""Listings, lookups and links at every remote; the other part of `StorageManager`."""
 
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
@@ -19,7 +20,7 @@ __all__ = ["StorageListing"]
 
 
 class StorageListing:
-    """Listings and lookups at every remote; the base of `StorageManager`."""
+    """Listings, lookups and links at every remote; the base of `StorageManager`."""
 
     def __init__(self, session: Session, calls: TransferCalls, twin: AsyncStorageManager) -> None:
         self._session = session  # a session that nobody holds is closed
@@ -195,6 +196,41 @@ class StorageListing:
             provider: the remote's name, in any case.
         """
         self._at(provider, "private").update_all(path)
+
+    def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
+        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
+
+        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
+        told, and how long each is believed. No request is made for them.
+
+        Args:
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
+        return self._at(provider, storage_type).endpoint_facts()
+
+    def presign(
+        self,
+        path: str,
+        expires: float | str = 3600.0,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        method: str = "GET",
+    ) -> str:
+        """Returns a URL of one object that works without credentials. Treat it as a secret.
+
+        Args:
+            path: the object.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
+            method: the HTTP method that it allows.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            UnsupportedError: the provider has no such URLs.
+        """
+        return self._at(provider, storage_type).presign(path, expires, method=method)
 
     def _get_content_from_path(self, provider: str, path: str) -> builtins.list[dict[str, Any]] | None:
         """Returns a directory's content when it was last listed into the cache; None when it never was."""
