@@ -94,6 +94,9 @@ class StorageListing:
 
         Raises:
             NotFoundError: there is no such directory or object.
+
+        Example:
+            >>> names = [item.name for item in storage.list("AWS", "/bucket/results/", return_info=True)]
         """
         storage = self._at(provider, storage_type)
         if return_info:
@@ -112,8 +115,14 @@ class StorageListing:
         """Yields the items below a directory in the order of their names. It holds two pages in memory.
 
         Args:
+            path: the directory.
+            recursive: whether to yield everything below the directory, or only what is directly in it.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> with storage.scan("AWS", "/bucket/results/") as items:
+            ...     total = sum([item.size for item in items])
         """
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
@@ -137,6 +146,9 @@ class StorageListing:
 
         Raises:
             NotFoundError: there is no such object or directory.
+
+        Example:
+            >>> item = storage.stat("/bucket/a.csv")
         """
         return self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
 
@@ -144,8 +156,13 @@ class StorageListing:
         """Returns whether there is an object or a directory at a path.
 
         Args:
+            path: the object or directory.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> if not storage.exists("/bucket/a.csv"):
+            ...     storage.upload("a.csv", "/bucket/")
         """
         return self._at(provider, storage_type).exists(path)
 
@@ -165,16 +182,16 @@ class StorageListing:
 
         Args:
             path: the object; a directory with everything in it.
-            provider: the remote's name, in any case.
             stable: for how long nothing may change, in seconds or as text: `"30s"`.
             timeout: the longest time to wait, in seconds or as text; None: without a limit.
+            provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
 
         Raises:
             StallTimeoutError: `timeout` is over.
 
         Example:
-            >>> def results(storage: AreaStorage) -> None:
+            >>> def results(storage: StorageManager) -> None:
             ...     storage.wait("/Demo/results/", timeout="2h")
             ...     storage.download("/Demo/results/", "results/")
         """
@@ -184,8 +201,9 @@ class StorageListing:
         """Lists a directory into the session's listing cache, and returns the listing.
 
         Args:
-            storage_type: `"private"` or `"public"`.
+            path: the directory.
             provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
         """
         self._at(provider, storage_type).update_path_items(path)
 
@@ -193,6 +211,7 @@ class StorageListing:
         """Lists a directory and all directories below it into the session's listing cache.
 
         Args:
+            path: the directory; by default the whole area.
             provider: the remote's name, in any case.
         """
         self._at(provider, "private").update_all(path)
@@ -229,6 +248,9 @@ class StorageListing:
 
         Raises:
             UnsupportedError: the provider has no such URLs.
+
+        Example:
+            >>> url = storage.presign("/bucket/report.pdf", "2h")
         """
         return self._at(provider, storage_type).presign(path, expires, method=method)
 

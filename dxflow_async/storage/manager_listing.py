@@ -56,13 +56,41 @@ class ManagerListing:
         recursive: bool = False,
         versions: bool = False,
     ) -> ItemList:
-        """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
+        """Lists a directory, or the one object of that name.
+
+        Args:
+            path: the directory or object.
+            recursive: whether to list everything below the directory.
+            versions: list every version that the bucket keeps, the newest of each name first.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Returns:
+            The items in the order of their names.
+
+        Raises:
+            NotFoundError: there is no such directory or object.
+
+        Example:
+            >>> names = [item.name for item in await storage.list("AWS", "/bucket/results/")]
+        """
         return await self._at(provider, storage_type).list(path, recursive=recursive, versions=versions)
 
     def scan(
         self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = True
     ) -> AsyncItemStream[Item]:
-        """Yields the items below a directory. See `AsyncAreaStorage.scan`."""
+        """Yields the items below a directory in the order of their names. It holds two pages in memory.
+
+        Args:
+            path: the directory.
+            recursive: whether to yield everything below the directory, or only what is directly in it.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> async with storage.scan("AWS", "/bucket/results/") as items:
+            ...     total = sum([item.size async for item in items])
+        """
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
     async def stat(
@@ -74,11 +102,35 @@ class ManagerListing:
         version: str | None = None,
         encryption: Encryption | None = None,
     ) -> Item:
-        """Returns an object or a directory. See `AsyncAreaStorage.stat`."""
+        """Returns an object with its media type, metadata and checksum, or a directory.
+
+        Args:
+            path: the object or directory.
+            version: the `Item.version` of an older version.
+            encryption: the customer's key of the object, from `Encryption.customer`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            NotFoundError: there is no such object or directory.
+
+        Example:
+            >>> item = await storage.stat("/bucket/a.csv")
+        """
         return await self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
 
     async def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
-        """Returns whether there is an object or a directory at a path. See `AsyncAreaStorage.exists`."""
+        """Returns whether there is an object or a directory at a path.
+
+        Args:
+            path: the object or directory.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> if not await storage.exists("/bucket/a.csv"):
+            ...     await storage.upload("a.csv", "/bucket/")
+        """
         return await self._at(provider, storage_type).exists(path)
 
     async def wait(
@@ -90,15 +142,45 @@ class ManagerListing:
         timeout: float | str | None = None,  # noqa: ASYNC109 - it is told what was seen
         storage_type: str = "private",
     ) -> Item:
-        """Waits until an object or a directory stops changing. See `AsyncAreaStorage.wait`."""
+        """Waits until an object, or all of a directory, has not changed for a time, and returns it.
+
+        What does not exist yet is waited for. The place is looked at again and again, at most every half a second and
+        at least every half of `stable`.
+
+        Args:
+            path: the object; a directory with everything in it.
+            stable: for how long nothing may change, in seconds or as text: `"30s"`.
+            timeout: the longest time to wait, in seconds or as text; None: without a limit.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            StallTimeoutError: `timeout` is over.
+
+        Example:
+            >>> async def results(storage: AsyncStorageManager) -> None:
+            ...     await storage.wait("/Demo/results/", timeout="2h")
+            ...     await storage.download("/Demo/results/", "results/")
+        """
         return await self._at(provider, storage_type).wait(path, stable=stable, timeout=timeout)
 
     async def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
-        """Lists a directory into the listing cache. See `AsyncAreaStorage.update_path_items`."""
+        """Lists a directory into the session's listing cache, and returns the listing.
+
+        Args:
+            path: the directory.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
         await self._at(provider, storage_type).update_path_items(path)
 
     async def update_all(self, provider: str = "AWS", path: str = "/") -> None:
-        """Lists a directory and all below it into the listing cache. See `AsyncAreaStorage.update_all`."""
+        """Lists a directory and all directories below it into the session's listing cache.
+
+        Args:
+            path: the directory; by default the whole area.
+            provider: the remote's name, in any case.
+        """
         await self._at(provider, "private").update_all(path)
 
     def _get_content_from_path(self, provider: str, path: str) -> Contents | None:
@@ -115,7 +197,15 @@ class ManagerListing:
     async def endpoint_facts(
         self, provider: str = "AWS", *, storage_type: str = "private"
     ) -> Sequence[tuple[str, str]]:
-        """Returns what this session learned of the service. See `AsyncAreaStorage.endpoint_facts`."""
+        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
+
+        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
+        told, and how long each is believed. No request is made for them.
+
+        Args:
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
         return await self._at(provider, storage_type).endpoint_facts()
 
     async def presign(
@@ -127,7 +217,21 @@ class ManagerListing:
         storage_type: str = "private",
         method: str = "GET",
     ) -> str:
-        """Returns a URL of one object that works without credentials. See `AsyncAreaStorage.presign`."""
+        """Returns a URL of one object that works without credentials. Treat it as a secret.
+
+        Args:
+            path: the object.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
+            method: the HTTP method that it allows.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            UnsupportedError: the provider has no such URLs.
+
+        Example:
+            >>> url = await storage.presign("/bucket/report.pdf", "2h")
+        """
         return await self._at(provider, storage_type).presign(path, expires, method=method)
 
     def _at(self, provider: str, storage_type: str) -> AsyncAreaStorage:
