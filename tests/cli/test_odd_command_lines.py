@@ -19,7 +19,7 @@ from tests.python_processes import clean_environment
 
 _GROUPS = {name.split()[0] for name in EXAMPLES if " " in name}
 _COMMANDS = [name for name in EXAMPLES if name not in _GROUPS and name != "hub user"]
-_SERVERS = {"hub serve", "unit serve", "demo"}
+_LONG_RUNNING = {"hub serve", "unit serve", "ui", "wait", "demo"}
 
 
 def _checked(outcome: object, arguments: tuple[str, ...]) -> None:
@@ -85,7 +85,7 @@ _ODD = st.sampled_from(_WORDS)
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    name=st.sampled_from([name for name in _COMMANDS if name not in _SERVERS]),
+    name=st.sampled_from([name for name in _COMMANDS if name not in _LONG_RUNNING]),
     arguments=st.lists(_ODD, max_size=4),
     as_json=st.booleans(),
 )

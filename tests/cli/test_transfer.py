@@ -227,24 +227,14 @@ def test_a_name_with_a_colon_that_is_there_is_a_file(command: Command, tmp_path:
 
 @pytest.mark.parametrize("quiet", [(), ("--quiet",)])
 def test_what_cannot_be_copied_is_status_1(command: Command, tmp_path: Path, quiet: tuple[str, ...]) -> None:
-    """A pipe by its name or by that of a descriptor, at either end; an error is never quiet."""
+    """A directory cannot become a pipe or a file; an error is never quiet."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("1")
-    reader, writer = os.pipe()
     (tmp_path / "tree" / "in").mkdir(parents=True)
-    for source, goal in [
-        ("tree", "pipe"),
-        ("tree/", "file"),
-        ("pipe", "out"),
-        (f"/dev/fd/{reader}", "out"),
-        ("file", "pipe"),
-        ("file", f"/dev/fd/{writer}"),
-    ]:
+    for source, goal in [("tree", "pipe"), ("tree/", "file")]:
         outcome = command("cp", source, goal, *quiet)
         assert (outcome.status, outcome.stdout) == (1, "")
-        assert re.search("pipe|regular file|open file|not a directory", outcome.stderr)
-    os.close(reader)
-    os.close(writer)
+        assert re.search("pipe|regular file|not a directory", outcome.stderr)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "home") == ["file", "pipe", "tree"]
     assert (tmp_path / "pipe").is_fifo()
 

@@ -18,6 +18,7 @@ from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from threading import Timer
 from time import monotonic
+from typing import Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, ExecutorError
 from dxflow_async.transfer.executor.sealed import Sealed
@@ -288,13 +289,15 @@ class ProcessPool:
         """Gives a broken pool up."""
         pool, self._pool = self._pool, None
         if pool is not None:
+            feeding = _calls(pool)
             pool.shutdown(wait=False, cancel_futures=True)
+            _stop_feeding(feeding)
 
     def close(self) -> None:
         """Ends the processes. Blocks for a moment. Processes that do not end are killed."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            timer = Timer(_CLOSE_SECONDS, _kill, (_processes(pool),))
+            timer = Timer(_CLOSE_SECONDS, _end, (_processes(pool), _calls(pool)))
             timer.daemon = True
             timer.start()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -313,10 +316,30 @@ def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
     return list((pool._processes or {}).values())  # there is no public way before Python 3.14
 
 
+def _calls(pool: ProcessPoolExecutor) -> Any:
+    """Returns the queue of the shards that the processes take; None once the pool is closed."""
+    return getattr(pool, "_call_queue", None)
+
+
 def _kill(processes: Sequence[BaseProcess]) -> None:
     for process in processes:
         with suppress(ValueError):  # it has ended and was closed
             process.kill()
+
+
+def _stop_feeding(calls: Any) -> None:
+    """Lets the thread end that writes shards into the pipe to the workers, also when no worker is left to read them.
+
+    CPython before 3.11.5 waits for that thread for ever when a pool breaks (gh-94777).
+    """
+    if calls is not None:
+        with suppress(OSError):
+            calls._reader.close()
+
+
+def _end(processes: Sequence[BaseProcess], calls: Any) -> None:
+    _kill(processes)
+    _stop_feeding(calls)
 
 
 _START_SECONDS = 60.0

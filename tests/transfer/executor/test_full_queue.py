@@ -1,0 +1,84 @@
+"""A pool whose workers are gone while shards wait in the pipe to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor, Future
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dxflow_async.transfer.executor.sealed import Sealed
+from dxflow_async.transfer.executor.seam import ProcessPool
+
+_LARGER_THAN_A_PIPE = 300 << 10
+
+
+def initialize(setup: Sealed) -> None:
+    """What a worker does at its start."""
+    assert setup.opened() is None
+
+
+def sleep(_version: str, _shard: Sealed, _setup: Sealed | None) -> None:
+    """A shard that does not end by itself."""
+    time.sleep(600)
+
+
+def full_pool() -> tuple[ProcessPool, list[Future[object]]]:
+    """A pool of one worker that sleeps, with shards behind it that do not fit into the pipe."""
+    pool = ProcessPool(1, sleep, initialize, Sealed.of(None))  # type: ignore[arg-type]
+    shard = Sealed.of(bytes(_LARGER_THAN_A_PIPE))
+    futures: list[Future[object]] = [pool.submit(shard) for _ in range(4)]  # type: ignore[misc]
+    deadline = time.monotonic() + 60
+    while not futures[0].running() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    return pool, futures
+
+
+def kill_workers(pool: ProcessPool) -> None:
+    """Kills the processes of a pool."""
+    for process in (pool.executor()._processes or {}).values():
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("lost", [True, False], ids=["workers are killed", "workers hang"])
+def test_a_pool_closes(lost: bool) -> None:
+    """Closing ends, and every shard that waited is told."""
+    pool, futures = full_pool()
+    if lost:
+        kill_workers(pool)
+    pool.close()
+    assert all(future.done() for future in futures)
+
+
+@pytest.mark.timeout(120)
+def test_a_broken_pool_is_given_up(tmp_path: Path) -> None:
+    """A program whose pool broke, and was dropped for another one, ends."""
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parents[3])!r})\n"
+        "from tests.transfer.executor.test_full_queue import main\n"
+        "if __name__ == '__main__':\n"
+        "    main()\n"
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "dropped\n"), done.stderr
+
+
+def main() -> None:
+    """What the program does."""
+    pool, futures = full_pool()
+    kill_workers(pool)
+    with suppress(BrokenExecutor):
+        futures[0].result(30)
+    pool.drop()
+    print("dropped")  # noqa: T201 - the test reads it
