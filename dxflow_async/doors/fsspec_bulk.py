@@ -21,7 +21,7 @@ from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.config.working_directory import absolute_path
-from dxflow_async.exceptions import StorageError, TransferError, UnsupportedError
+from dxflow_async.exceptions import StorageError, TransferError, UnsafePathError, UnsupportedError
 from dxflow_async.models import Progress, TransferReport, TransferResult
 
 __all__ = [
@@ -46,11 +46,15 @@ class _Call:
 
     Attributes:
         owner: the file system that is called.
+        moves: one transfer moves the pairs after fsspec has found them; otherwise, each file has its own.
+        sources: the source of each target that fsspec found, directories excluded.
         pairs: the sources and targets that fsspec found.
         listed: whether a name that was listed is a directory.
     """
 
     owner: object
+    moves: bool = True
+    sources: dict[str, str] = field(default_factory=dict)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     listed: dict[str, bool] = field(default_factory=dict)
 
@@ -59,12 +63,24 @@ _call: ContextVar[_Call | None] = ContextVar("fsspec_call", default=None)
 
 
 def note_pair(owner: object, source: str, target: str) -> bool:
-    """Notes a file of the call of many files that runs; returns False if there is none."""
+    """Notes a file of the call of many files that runs; returns False if the file has to be moved on its own.
+
+    Raises:
+        UnsafePathError: another source of the call has the same target.
+    """
     call = _call.get()
     if call is None or call.owner is not owner:
         return False
-    call.pairs.append((source, target))
-    return True
+    if not call.listed.get(source):
+        other = call.sources.setdefault(target, source)
+        if other != source:
+            raise UnsafePathError(
+                f"{other} and {source} have the same target {target}; give one of them another name, or copy them in "
+                "two calls"
+            )
+    if call.moves:
+        call.pairs.append((source, target))
+    return call.moves
 
 
 def note_listed(owner: object, found: Iterable[Mapping[str, Any]]) -> None:
@@ -103,7 +119,7 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         """Uploads files in one transfer; `batch_size` is ignored, since the session finds the concurrency."""
         put = partial(super()._put, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
         if _follows_files(callback):
-            await put(callback=callback, batch_size=batch_size, **options)
+            await self._expanded(put(callback=callback, batch_size=batch_size, **options), moves=False)
             return
         call = await self._expanded(put())
         mode, stored = options.pop("mode", "overwrite"), self._write_options(options)
@@ -130,7 +146,7 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         """Downloads files in one transfer. Directories among them are made."""
         get = partial(super()._get, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
         if _follows_files(callback):
-            await get(callback=callback, **options)
+            await self._expanded(get(callback=callback, **options), moves=False)
             return
         call = await self._expanded(get())
         files = _Files(callback, len(call.pairs))
@@ -197,9 +213,9 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
             storage, _ = await self._at(each[0])
             await storage.delete([inner_path(name) for name in each])
 
-    async def _expanded(self, expanding: Coroutine[Any, Any, object]) -> _Call:
-        """Runs a call of fsspec that notes its pairs, and returns them."""
-        call = _Call(self)
+    async def _expanded(self, expanding: Coroutine[Any, Any, object], *, moves: bool = True) -> _Call:
+        """Runs a call of fsspec that notes its pairs, and returns them. See `_Call` for `moves`."""
+        call = _Call(self, moves)
         token = _call.set(call)
         try:
             await expanding

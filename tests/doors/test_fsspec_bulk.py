@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import AlreadyExistsError, NotFoundError, UnsupportedError
+from dxflow_async import AlreadyExistsError, NotFoundError, UnsafePathError, UnsupportedError
 from tests.dialects.s3_round import open_session
 from tests.dialects.s3_server import S3Server
 
@@ -201,3 +201,35 @@ async def test_names_with_empty_segments(filesystem: DxflowFileSystem, tmp_path:
     }
     await filesystem._get("aws/bucket/odd//x", str(tmp_path / "x"))
     assert (tmp_path / "x").read_bytes() == b"two"
+
+
+@pytest.mark.parametrize("callback", [None, Bars()], ids=["one transfer", "bars"])
+async def test_sources_with_one_target(
+    filesystem: DxflowFileSystem, server: S3Server, tmp_path: Path, callback: Callback | None
+) -> None:
+    """Two sources with one target are refused by each verb, and nothing is overwritten; a repeated source is not."""
+    options = {} if callback is None else {"callback": callback}
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").write_text(name)
+        await filesystem._pipe_file(f"aws/bucket/{name}/x", name.encode())
+    remote, local = ["aws/bucket/a/x", "aws/bucket/b/x"], [f"{tmp_path}/a/x", f"{tmp_path}/b/x"]
+    with pytest.raises(UnsafePathError, match=r"a/x and .*b/x have the same target"):
+        await filesystem._get(remote, f"{tmp_path}/got/", **options)
+    with pytest.raises(UnsafePathError, match=r"a/x and .*b/x have the same target"):
+        await filesystem._put(local, "aws/bucket/put/", **options)
+    with pytest.raises(UnsafePathError, match=r"a/x and .*b/x have the same target"):
+        await filesystem._copy(remote, "aws/bucket/copied/")
+    if callback is None:
+        assert not (tmp_path / "got/x").exists()
+        assert not {"put/x", "copied/x"} & set(server.objects())
+    await filesystem._get(remote[:1] * 2, f"{tmp_path}/twice/", **options)
+    await filesystem._put(local[:1] * 2, "aws/bucket/twice/", **options)
+    assert (tmp_path / "twice/x").read_text() == "a"
+    assert server.objects()["twice/x"] == b"a"
+    (tmp_path / "c/x").mkdir(parents=True)
+    (tmp_path / "d/x").mkdir(parents=True)
+    for name in "cd":
+        (tmp_path / name / "x" / name).write_text(name)
+    await filesystem._put([f"{tmp_path}/c/x", f"{tmp_path}/d/x"], "aws/bucket/merged/", recursive=True, **options)
+    assert {each for each in server.objects() if each.startswith("merged/")} == {"merged/c", "merged/d"}

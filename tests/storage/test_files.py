@@ -17,7 +17,9 @@ from dxflow_async import (
     AsyncAreaStorage,
     AsyncSession,
     ConfigurationError,
+    Encryption,
     NotFoundError,
+    ObjectOptions,
     PreconditionFailedError,
     Settings,
 )
@@ -141,6 +143,18 @@ async def test_what_cannot_be_opened(storage: AsyncAreaStorage) -> None:
     await file.aclose()
     with pytest.raises(ValueError, match="closed"):
         await file.read()
+
+
+async def test_options_of_the_other_direction(storage: AsyncAreaStorage, server: S3Server) -> None:
+    """Options of writing are refused for a file that is read, and the other way round, before anything is sent."""
+    writing = {"options": ObjectOptions(), "if_match": "etag", "content_type": "text/csv", "metadata": {"a": "b"}}
+    reading = {"version": "1", "encryption": Encryption.customer(bytes(32))}
+    for modes, options in ((("rb", "r"), writing), (("wb", "xb", "w", "x"), reading)):
+        for mode in modes:
+            for name, value in options.items():
+                with pytest.raises(ConfigurationError, match=name):
+                    storage.open("/bucket/data", mode, **{name: value})  # type: ignore[call-overload]
+    assert server.requests == []
 
 
 async def test_a_closed_file_has_no_tasks(storage: AsyncAreaStorage) -> None:

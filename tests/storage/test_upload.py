@@ -187,6 +187,16 @@ async def test_partial_failure_reports_every_item(account: Account, tree: Path) 
     assert await names(account) == ["part/a.txt", "part/deep/er/b.csv"]
 
 
+async def test_second_of_two_files_with_one_name_is_refused(account: Account, tree: Path) -> None:
+    """The first file is stored; a pair that comes twice is no error."""
+    first, second = str(tree / "a.txt"), str(tree / "deep/er/b.csv")
+    assert not (await account.storage.upload_many([(first, account / "twice")] * 2)).failed
+    with pytest.raises(TransferError, match="another item of this call has that name") as raised:
+        await account.storage.upload_many([(first, account / "one"), (second, account / "one")])
+    assert [result.source for result in raised.value.report.failed] == [second]
+    assert await content(account, "one") == b"a"
+
+
 async def test_special_files_are_skipped_with_a_reason(account: Account, tree: Path) -> None:
     """Pipes and links to nothing are left alone, and said so."""
     os.mkfifo(tree / "pipe")

@@ -58,7 +58,7 @@ class OpenRules:
         Raises:
             ConfigurationError: one does not.
         """
-        refused = ("options", "if_match") if kind == "r" else _READING
+        refused = _WRITING if kind == "r" else _READING
         for name in refused:
             if getattr(self, name) is not None:
                 verb = "read" if kind == "r" else "written"

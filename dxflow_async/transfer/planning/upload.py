@@ -15,7 +15,8 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import SettledItem
 from dxflow_async.transfer.overwrite import Overwrite
-from dxflow_async.transfer.planning.destination import Destination, LocalPlaces, RemoteDestination
+from dxflow_async.transfer.planning.destination import Destination, LocalPlaces, RemoteDestination, taken
+from dxflow_async.transfer.planning.name_claims import NameClaims
 from dxflow_async.transfer.planning.relocate import check_single, relocate
 
 __all__ = ["expand", "upload", "upload_each"]
@@ -88,10 +89,15 @@ async def upload_each(
     *,
     overwrite: Overwrite = True,
 ) -> AsyncIterator[TransferItem]:
-    """Plans the upload of local files to exactly those places."""
+    """Plans the upload of local files to exactly those places. The second of two files for one place is refused."""
+    claims = NameClaims()
     async for path, target in pairs:
         destination = RemoteDestination(target)
         source = files.place(path)
+        if not claims.take(target.shown, source.shown):
+            error = taken(source, target, "upload")
+            yield SettledItem(TransferResult(source.shown, target.shown, error=error))
+            continue
         yield item_for(context, source, destination, target, None, options, operation="upload", overwrite=overwrite)
 
 
