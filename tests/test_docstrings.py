@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 
 import dxflow_async
-from dxflow_async import AsyncAreaStorage, AsyncSession, AsyncStorageManager, AsyncUnitStorage, Session
+from dxflow_async import AsyncAreaStorage, AsyncSession, AsyncStorageManager, AsyncUnitStorage, Session, StoragePath
 from dxflow_async.blocking.area_storage import AreaStorage
-from dxflow_async.blocking.compute import UnitStorage
+from dxflow_async.blocking.compute import ComputeManager, ComputeUnit, UnitStorage
+from dxflow_async.blocking.files import FileWriter
 from dxflow_async.blocking.storage import StorageManager
 
 _CLASSES = sorted(
     {each for name in dxflow_async.__all__ if inspect.isclass(each := getattr(dxflow_async, name))}
-    | {AreaStorage, StorageManager, UnitStorage},
+    | {AreaStorage, ComputeManager, ComputeUnit, FileWriter, StorageManager, UnitStorage},
     key=lambda cls: cls.__name__,
 )
 """The public classes, with those that only a `Session` returns."""
@@ -96,6 +97,15 @@ def test_dataclasses_document_their_fields(cls: type) -> None:
     fields = {field.name for field in dataclasses.fields(cls) if not field.name.startswith("_")}
     told = {name for base in cls.__mro__ for name in _entries(inspect.cleandoc(base.__doc__ or ""), "Attributes:")}
     assert fields - told == set()
+
+
+@pytest.mark.parametrize("cls", [AsyncSession, Session, StoragePath])
+def test_classes_that_users_make_name_their_arguments(cls: type) -> None:
+    """The docstring of such a class has each argument of its constructor in `Args`."""
+    told = _entries(inspect.getdoc(cls) or "", "Args:") | _entries(
+        inspect.getdoc(inspect.getattr_static(cls, "__init__")) or "", "Args:"
+    )
+    assert inspect.signature(cls).parameters.keys() - told == set()
 
 
 @pytest.mark.parametrize(("name", "function"), list(_METHODS.values()))

@@ -142,7 +142,11 @@ class FileWriter(io.BufferedWriter):
     """
 
     def discard(self, *, wait: bool = True) -> None:
-        """Closes the file, and stores nothing."""
+        """Closes the file, and stores nothing.
+
+        Args:
+            wait: whether to return only after the upload has been ended.
+        """
         _raw(self).discard(wait=wait)
         self.close()
 

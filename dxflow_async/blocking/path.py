@@ -30,6 +30,11 @@ T = TypeVar("T")
 class StoragePath(LocationPath):
     """A location of any kind as a path; the blocking twin of `AsyncStoragePath`. `Session.path` returns it.
 
+    Args:
+        location: the location, which need not exist.
+        session: the session that makes the calls; None: the path only knows its names.
+        storage_type: the area of remotes, `"private"` or `"public"`.
+
     Example:
         >>> with Session() as session:
         ...     for path in session.path("aws:/bucket/results").glob("*.txt"):
