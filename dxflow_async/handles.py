@@ -148,11 +148,19 @@ class AsyncTransferJob(Generic[R]):
         return job_html(self._operation, self._state, self._progress)
 
     def add_done_callback(self, call: Callable[[AsyncTransferJob[R]], object]) -> None:
-        """Has a function called with the job when it has ended."""
+        """Has a function called with the job when it has ended.
+
+        Args:
+            call: the function; its result is ignored.
+        """
         self._outcome.add_done_callback(lambda _: call(self))
 
     def belongs_to(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Returns whether the job runs in an event loop."""
+        """Returns whether the job runs in an event loop.
+
+        Args:
+            loop: the event loop.
+        """
         return self._outcome.get_loop() is loop
 
     async def close(self) -> None:
@@ -166,6 +174,9 @@ class AsyncTransferJob(Generic[R]):
 
     async def outcome_within(self, seconds: float | None) -> asyncio.Future[R]:
         """Waits until the job has ended, and returns its outcome.
+
+        Args:
+            seconds: the longest time to wait; None: without a limit.
 
         Raises:
             TimeoutError: it took longer than `seconds`; the job goes on.

@@ -106,6 +106,14 @@ class AsyncLocationCalls(AsyncLocationFiles):
 
         On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
+
+        Args:
+            src, dst, include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
+            files, newer, older, larger, smaller: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
+
+        Example:
+            >>> await session.move("aws:/bucket/incoming/", "gcp:/archive/2026/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
         selection, running = _selected(include, exclude, where)
@@ -133,7 +141,8 @@ class AsyncLocationCalls(AsyncLocationFiles):
             src: the path of a file or a directory, a pattern, or several of them, as for `copy`.
             dst: the destination, as for `copy`.
             include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
-            files, newer, older, larger, smaller, processes, executor, credentials, shared: as for `copy`.
+            files, newer, older, larger, smaller: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Raises as `copy`.
 
@@ -176,7 +185,8 @@ class AsyncLocationCalls(AsyncLocationFiles):
             src: the source, a pattern, or several sources in one place, as for `copy`.
             dst: the path of the new file, or of a directory to copy into; by default the working directory.
             include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
-            files, newer, older, larger, smaller, processes, executor, credentials, shared: as for `copy`.
+            files, newer, older, larger, smaller: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Raises as `copy`.
 
@@ -231,6 +241,7 @@ class AsyncLocationCalls(AsyncLocationFiles):
             dst: the directory to change.
             delete, compare, include, exclude, stable, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
+            files, newer, older, larger, smaller: as for `copy`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Returns:
@@ -242,6 +253,9 @@ class AsyncLocationCalls(AsyncLocationFiles):
             UnsafePathError: one of the directories lies in the other one.
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
+
+        Example:
+            >>> plan = await session.sync("results/", "aws:/bucket/results/", delete=True, dry_run=True)
         """
         chosen, places = split_options(where)
         rules = Rules.of(compare, include, exclude, delete=delete, stable=stable, **chosen)
@@ -270,6 +284,7 @@ class AsyncLocationCalls(AsyncLocationFiles):
             files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
 
         Raises:
+            ConfigurationError: an option of `CallOptions` is given; a comparison has none of these.
             NotFoundError: one of the directories does not exist.
 
         Example:

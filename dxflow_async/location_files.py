@@ -39,6 +39,10 @@ class AsyncLocationFiles:
 
         Of a local path, that is the storage of this machine's disks, and the absolute path.
 
+        Args:
+            location: the location.
+            storage_type: the area of remotes, `"private"` or `"public"`.
+
         Raises:
             ConfigurationError: the text is not a location.
             UnitNotFoundError: there is no such compute unit.
@@ -73,6 +77,9 @@ class AsyncLocationFiles:
 
         Raises:
             NotFoundError: there is no such directory or object, or nothing matches.
+
+        Example:
+            >>> names = [item.name for item in await session.list("aws:/bucket/results/")]
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
         if versions or not has_magic(path):
@@ -87,7 +94,17 @@ class AsyncLocationFiles:
     def scan(
         self, location: Written, *, recursive: bool = True, storage_type: str = "private"
     ) -> AsyncItemStream[Item]:
-        """Yields the items below a directory in the order of their names. It holds two pages in memory."""
+        """Yields the items below a directory in the order of their names. It holds two pages in memory.
+
+        Args:
+            location: the directory.
+            recursive: whether to yield everything below the directory, or only what is directly in it.
+            storage_type: the area of remotes.
+
+        Example:
+            >>> async with session.scan("aws:/bucket/results/") as items:
+            ...     total = sum([item.size async for item in items])
+        """
         return AsyncItemStream(self._scan(location, recursive, storage_type), self._transfers.resources.owner)
 
     async def stat(
@@ -107,12 +124,24 @@ class AsyncLocationFiles:
 
         Raises:
             NotFoundError: there is no such object or directory.
+
+        Example:
+            >>> item = await session.stat("aws:/bucket/a.csv")
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
         return await storage.stat(path, version=version, encryption=encryption)
 
     async def exists(self, location: Written, *, storage_type: str = "private") -> bool:
-        """Returns whether there is an object or a directory at a location."""
+        """Returns whether there is an object or a directory at a location.
+
+        Args:
+            location: the object or the directory.
+            storage_type: the area of remotes.
+
+        Example:
+            >>> if not await session.exists("aws:/bucket/a.csv"):
+            ...     await session.upload("a.csv", "aws:/bucket/")
+        """
         storage, path = await self.storage_at(location, storage_type=storage_type)
         return await storage.exists(path)
 
@@ -134,6 +163,9 @@ class AsyncLocationFiles:
 
         Raises:
             StallTimeoutError: `timeout` is over.
+
+        Example:
+            >>> await session.wait("unit:/Demo/results/", stable="1m", timeout="2h")
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
         return await storage.wait(path, stable=stable, timeout=timeout)
@@ -148,7 +180,18 @@ class AsyncLocationFiles:
         encryption: Encryption | None = None,
         storage_type: str = "private",
     ) -> AsyncItemStream[bytes]:
-        """Yields the bytes `[start, end)` of one version of an object, as `AsyncAreaStorage.read` does."""
+        """Yields the bytes `[start, end)` of one version of an object, as `AsyncAreaStorage.read` does.
+
+        Args:
+            location: the object.
+            start, end: in bytes; by default its first byte and its end.
+            version, encryption: as for `AsyncAreaStorage.stat`.
+            storage_type: the area of remotes.
+
+        Example:
+            >>> async with session.read("aws:/bucket/results.csv") as chunks:
+            ...     size = sum([len(chunk) async for chunk in chunks])
+        """
         options = {"version": version, "encryption": encryption}
         chunks = self._read(location, (start, end), storage_type, options)
         return AsyncItemStream(chunks, self._transfers.resources.owner)
@@ -164,6 +207,9 @@ class AsyncLocationFiles:
         storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
+
+        Args:
+            location, start, end, version, encryption, storage_type: as for `read`.
 
         Raises:
             NotFoundError: there is no such object.
@@ -219,7 +265,9 @@ class AsyncLocationFiles:
             mode: `"rb"` or `"r"` to read it, `"wb"` or `"w"` to replace it, `"xb"` or `"x"` to make a new one.
             storage_type: the area of remotes.
             encoding, errors, newline: of text, as for the built-in `open`.
-            content_type, metadata: stored with a new object.
+            content_type, metadata, options: stored with a new object.
+            if_match: replace only the object with this etag.
+            version, encryption: of an object that is read, as for `stat`.
 
         Raises:
             NotFoundError: the object that is to be read does not exist.
@@ -301,6 +349,8 @@ class AsyncLocationFiles:
             location: the object, the directory, or several of them.
             if_match, version: of a single object, as for `AsyncAreaStorage.delete`.
             storage_type: the area of remotes.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
@@ -308,6 +358,9 @@ class AsyncLocationFiles:
         Raises:
             PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
+
+        Example:
+            >>> deleted = await session.delete(["aws:/bucket/a.csv", "aws:/bucket/old/"])
         """
         single = isinstance(location, str) or hasattr(location, "__fspath__")
         given: Iterable[Written] = (location,) if single else location  # type: ignore[assignment]
@@ -334,6 +387,9 @@ class AsyncLocationFiles:
 
         Raises:
             UnsupportedError: the provider has no such URLs.
+
+        Example:
+            >>> url = await session.presign("aws:/bucket/report.pdf", expires="2h")
         """
         storage, path = await self.storage_at(location, storage_type=storage_type)
         return await storage.presign(path, expires, method=method)

@@ -96,6 +96,9 @@ class LocationPath:
     def joinpath(self, *names: str) -> Self:
         """Returns a path below this one.
 
+        Args:
+            names: the names to append, in order; each may have slashes inside.
+
         Raises:
             ConfigurationError: a name begins with a slash.
         """
@@ -109,6 +112,9 @@ class LocationPath:
     def with_name(self, name: str) -> Self:
         """Returns the path with another name.
 
+        Args:
+            name: the new last segment.
+
         Raises:
             ValueError: this path has no name, or the new one is empty or has a slash.
         """
@@ -117,11 +123,18 @@ class LocationPath:
         return self._with((*self._segments[:-1], name))
 
     def with_stem(self, stem: str) -> Self:
-        """Returns the path with another stem. Raises as `with_name`."""
+        """Returns the path with another stem. Raises as `with_name`.
+
+        Args:
+            stem: the new name without its suffix.
+        """
         return self.with_name(stem + self.suffix)
 
     def with_suffix(self, suffix: str) -> Self:
         """Returns the path with another suffix, or without one.
+
+        Args:
+            suffix: the new suffix with its dot; an empty text removes the suffix.
 
         Raises:
             ValueError: the suffix does not begin with a dot; or as `with_name`.
@@ -131,13 +144,20 @@ class LocationPath:
         return self.with_name(self.stem + suffix)
 
     def is_relative_to(self, other: LocationPath | str) -> bool:
-        """Returns whether this path is `other` or lies below it."""
+        """Returns whether this path is `other` or lies below it.
+
+        Args:
+            other: a path or a location.
+        """
         above = LocationPath(other) if isinstance(other, str) else other
         count = len(above._segments)
         return self._root == above._root and self._segments[:count] == above._segments
 
     def relative_to(self, other: LocationPath | str) -> str:
         """Returns the name of this path below `other`, with slashes.
+
+        Args:
+            other: a path or a location.
 
         Raises:
             ValueError: it does not lie there.
@@ -148,7 +168,11 @@ class LocationPath:
         return "/".join(self._segments[len(above._segments) :])
 
     def match(self, pattern: str) -> bool:
-        """Returns whether the last segments match a glob pattern."""
+        """Returns whether the last segments match a glob pattern.
+
+        Args:
+            pattern: the pattern, such as `*.csv`.
+        """
         wanted = [each for each in pattern.split("/") if each]
         return matches(self._segments[-len(wanted) :], wanted)
 

@@ -209,11 +209,19 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         return self._again
 
     def may_retry(self, again: Callable[[], Any] | None) -> None:
-        """Sets the function that `retry_failed` calls."""
+        """Sets the function that `retry_failed` calls.
+
+        Args:
+            again: the function, which transfers the failed items again; None: nothing can be retried.
+        """
         self._again = again
 
     def retry_through(self, call: Callable[[Callable[[], Any]], Any]) -> None:
-        """Lets `retry_failed`, if it can retry at all, call `call(again)` instead of `again()`."""
+        """Lets `retry_failed`, if it can retry at all, call `call(again)` instead of `again()`.
+
+        Args:
+            call: the function; it is given `again`, and its result is returned.
+        """
         if self._again is not None:
             self._again = partial(call, self._again)
 
@@ -257,13 +265,21 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         return transfer_page(self)
 
     def note(self, item: TransferResult) -> None:
-        """Appends the result of an item that has just ended, and records it in the timeline."""
+        """Appends the result of an item that has just ended, and records it in the timeline.
+
+        Args:
+            item: the result.
+        """
         self.append(item)
         if self.timeline is not None and item.error is None and item.skipped is None and not item.deleted:
             self.timeline.add(item.source, item.destination, item.bytes, item.seconds, item.attempts)
 
     def append(self, item: TransferResult) -> None:
-        """Appends a result."""
+        """Appends a result.
+
+        Args:
+            item: the result.
+        """
         super().append(item)
         if item.error is None:
             self.bytes += item.bytes
@@ -398,7 +414,11 @@ class SyncPlan(CompressedSequence[SyncAction], Table):
         }
 
     def append(self, item: SyncAction) -> None:
-        """Appends an action."""
+        """Appends an action.
+
+        Args:
+            item: the action.
+        """
         super().append(item)
         if item.kind == "copy":
             self.copies += 1

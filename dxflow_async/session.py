@@ -143,11 +143,20 @@ class AsyncSession(AsyncLocationCalls):
         return self._compute
 
     def path(self, location: Written, *, storage_type: str = "private") -> AsyncStoragePath:
-        """Returns any location as a path like those of `pathlib`, without looking at it."""
+        """Returns any location as a path like those of `pathlib`, without looking at it.
+
+        Args:
+            location: the location, which need not exist.
+            storage_type: the area of remotes, `"private"` or `"public"`.
+        """
         return AsyncStoragePath(location, self._transfers, storage_type)
 
     async def jobs(self, *job_ids: str) -> JobList:
-        """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
+        """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first.
+
+        Args:
+            job_ids: the jobs to list; by default all that are not finished.
+        """
         return await self._jobs.unfinished(job_ids)
 
     async def resume(
@@ -157,10 +166,19 @@ class AsyncSession(AsyncLocationCalls):
 
         Sources that have changed since are transferred again. The report has the items that were not done.
 
+        Args:
+            job_id: the job, as `jobs` lists it.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
+
         Raises:
             ConfigurationError: there is no such job, a newer version wrote it, or it needs another account or settings.
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
+
+        Example:
+            >>> for job in await session.jobs():
+            ...     await session.resume(job.id)
         """
         return await self._transfers.resume(job_id, on_progress, RunOptions.of(**where))
 
@@ -168,6 +186,10 @@ class AsyncSession(AsyncLocationCalls):
         """Lists what these jobs, or all jobs, have left: unfinished uploads, temporary files, the jobs themselves.
 
         With `dry_run=False` it is removed, too, and the jobs cannot be resumed. Running jobs are left alone.
+
+        Args:
+            job_ids: the jobs to clean; by default all.
+            dry_run: whether only to list what would be removed.
 
         Raises:
             ConfigurationError: as for `resume`.
@@ -184,13 +206,20 @@ class AsyncSession(AsyncLocationCalls):
 
         The account's sessions use them on every machine that has no settings of that provider.
 
+        Args:
+            provider: the name of the provider, such as `"AWS"`.
+
         Raises:
             ConfigurationError: this machine has no settings of that provider, or the hub does not allow them.
         """
         return await self._account.keep_provider_settings(provider)
 
     async def forget_provider_settings(self, provider: str) -> bool:
-        """Deletes the settings of a provider at the account's hub; returns whether there were any."""
+        """Deletes the settings of a provider at the account's hub; returns whether there were any.
+
+        Args:
+            provider: the name of the provider, such as `"AWS"`.
+        """
         return await self._account.forget_provider_settings(provider)
 
     async def sign_in(self) -> None:

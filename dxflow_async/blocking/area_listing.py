@@ -48,6 +48,9 @@ class AreaListing:
 
         Raises:
             NotFoundError: there is no such directory or object.
+
+        Example:
+            >>> names = [item.name for item in storage.list("/bucket/results/", return_info=True)]
         """
         items = self._portal.call(self._twin.list, path, recursive=recursive, versions=versions)
         if return_info:
@@ -56,7 +59,16 @@ class AreaListing:
         return None
 
     def scan(self, path: str = "/", *, recursive: bool = True) -> ItemStream[Item]:
-        """Yields the items below a directory in the order of their names. It holds two pages in memory."""
+        """Yields the items below a directory in the order of their names. It holds two pages in memory.
+
+        Args:
+            path: the directory.
+            recursive: whether to yield everything below the directory, or only what is directly in it.
+
+        Example:
+            >>> with storage.scan("/bucket/results/") as items:
+            ...     total = sum([item.size for item in items])
+        """
         return ItemStream(self._portal.iterate(functools.partial(self._twin.scan, path, recursive=recursive)))
 
     def stat(self, path: str, *, version: str | None = None, encryption: Encryption | None = None) -> Item:
@@ -69,11 +81,22 @@ class AreaListing:
 
         Raises:
             NotFoundError: there is no such object or directory.
+
+        Example:
+            >>> item = storage.stat("/bucket/a.csv")
         """
         return self._portal.call(self._twin.stat, path, version=version, encryption=encryption)
 
     def exists(self, path: str) -> bool:
-        """Returns whether there is an object or a directory at a path."""
+        """Returns whether there is an object or a directory at a path.
+
+        Args:
+            path: the object or directory.
+
+        Example:
+            >>> if not storage.exists("/bucket/a.csv"):
+            ...     storage.upload("a.csv", "/bucket/")
+        """
         return self._portal.call(self._twin.exists, path)
 
     def wait(self, path: str, *, stable: float | str = 30.0, timeout: float | str | None = None) -> Item:
@@ -113,13 +136,25 @@ class AreaListing:
         return ItemStream(self._portal.iterate(functools.partial(self._twin.glob, pattern)))
 
     def is_bucket(self, path: str) -> bool:
-        """Returns whether a path names a whole bucket or container; that there is one is not checked."""
+        """Returns whether a path names a whole bucket or container; that there is one is not checked.
+
+        Args:
+            path: the path to look at, such as `/bucket/`.
+        """
         return self._portal.call(self._twin.is_bucket, path)
 
     def update_path_items(self, path: str = "/") -> ItemList:
-        """Lists a directory into the session's listing cache, and returns the listing."""
+        """Lists a directory into the session's listing cache, and returns the listing.
+
+        Args:
+            path: the directory.
+        """
         return self._portal.call(self._twin.update_path_items, path)
 
     def update_all(self, path: str = "/") -> None:
-        """Lists a directory and all directories below it into the session's listing cache."""
+        """Lists a directory and all directories below it into the session's listing cache.
+
+        Args:
+            path: the directory; by default the whole area.
+        """
         self._portal.call(self._twin.update_all, path)

@@ -70,6 +70,9 @@ class AreaStorage(AreaListing):
             NotFoundError: there is no such file, and nothing matches.
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
+
+        Example:
+            >>> storage.upload("results/", "/bucket/results/", overwrite="if-newer")
         """
         call = functools.partial(
             self._twin.upload,
@@ -119,6 +122,9 @@ class AreaStorage(AreaListing):
             UnsafePathError: the new file itself is a pipe, a socket, a device or a link to nothing.
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
+
+        Example:
+            >>> storage.download("/bucket/results/", "results/")
         """
         path = working_directory() if dst is None else dst
         call = functools.partial(
@@ -155,6 +161,9 @@ class AreaStorage(AreaListing):
             options, overwrite: as for `upload`.
             on_progress: as for `upload`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> storage.upload_many([("a.csv", "/bucket/2026/a.csv"), ("b.csv", "/bucket/old/b.csv")])
         """
         call = functools.partial(
             self._twin.upload_many,
@@ -183,6 +192,9 @@ class AreaStorage(AreaListing):
             overwrite: as for `download`.
             on_progress: as for `download`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> storage.download_many([("/bucket/2026/a.csv", "a.csv"), ("/bucket/old/b.csv", "b.csv")])
         """
         call = functools.partial(self._twin.download_many, overwrite=overwrite, **where)
         return self._calls.feed(
@@ -220,6 +232,9 @@ class AreaStorage(AreaListing):
         Raises:
             AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
+
+        Example:
+            >>> storage.write("/bucket/notes.txt", b"first line", overwrite=False)
         """
         call = functools.partial(
             self._twin.write,
@@ -257,9 +272,8 @@ class AreaStorage(AreaListing):
                 last bytes.
 
         Example:
-            >>> def first_line(storage: AreaStorage) -> bytes:
-            ...     with storage.read("/bucket/results.csv") as chunks:
-            ...         return (next(chunks, b"")).partition(b"\n")[0]
+            >>> with storage.read("/bucket/results.csv", 0, 100) as chunks:
+            ...     head = b"".join([chunk for chunk in chunks])
         """
         chunks = functools.partial(self._twin.read, path, start, end, version=version, encryption=encryption)
         return ItemStream(self._portal.iterate(chunks, limit=BATCH_BYTES, weigh=len))
@@ -320,6 +334,9 @@ class AreaStorage(AreaListing):
             overwrite: what happens to objects that are there already; as for `upload`.
             on_progress: as for `upload`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> storage.copy("/bucket/results/", "/bucket/archive/2026/")
         """
         call = functools.partial(self._twin.copy, src, dst, options=options, overwrite=overwrite, **where)
         return self._calls.run("copy", on_progress, lambda show: call(on_progress=show))
@@ -334,12 +351,24 @@ class AreaStorage(AreaListing):
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
+        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete.
+
+        Args:
+            src, dst, options, overwrite: as for `copy`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> storage.move("/bucket/incoming/a.csv", "/bucket/done/")
+        """
         call = functools.partial(self._twin.move, src, dst, options=options, overwrite=overwrite, **where)
         return self._calls.run("move", on_progress, lambda show: call(on_progress=show))
 
     def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it, where directories are real. One that exists already is no error.
+
+        Args:
+            path: the directory, with or without a trailing slash.
 
         Raises:
             UnsupportedError: directories are not real there: a directory is what names of objects begin with.
@@ -372,6 +401,9 @@ class AreaStorage(AreaListing):
             PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
+
+        Example:
+            >>> deleted = storage.delete(["/bucket/a.csv", "/bucket/old/"])
         """
         paths = path if isinstance(path, str) else builtins.list(path)
         call = functools.partial(self._twin.delete, paths, if_match=if_match, version=version, **where)
@@ -386,7 +418,12 @@ class AreaStorage(AreaListing):
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> DeleteResult:
-        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
+        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error.
+
+        Args:
+            path, if_match, version, on_progress: as for `delete`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+        """
         paths = path if isinstance(path, str) else builtins.list(path)
         call = functools.partial(self._twin.try_delete, paths, if_match=if_match, version=version, **where)
         return self._calls.watch("delete", on_progress, lambda show: call(on_progress=show))
@@ -409,5 +446,8 @@ class AreaStorage(AreaListing):
 
         Raises:
             UnsupportedError: the provider has no such URLs.
+
+        Example:
+            >>> url = storage.presign("/bucket/report.pdf", "2h")
         """
         return self._portal.call(self._twin.presign, path, expires, method=method)

@@ -205,6 +205,9 @@ class UnitStorage(AreaStorage):
 
         Raises:
             NotFoundError: there is no such file or directory.
+
+        Example:
+            >>> names = [item.name for item in unit.storage.list("/results/", return_info=True)]
         """
         items = self._portal.call(self._unit_twin.list, path, recursive, return_info, versions=versions)
         if return_info:
@@ -213,7 +216,11 @@ class UnitStorage(AreaStorage):
         return None
 
     def ls(self, path: str = "/", recursive: bool = False) -> None:
-        """Prints the items at a path."""
+        """Prints the items at a path.
+
+        Args:
+            path, recursive: as for `list`.
+        """
         self.list(path, recursive)
 
     def download(
@@ -245,6 +252,9 @@ class UnitStorage(AreaStorage):
         Raises:
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
             TransferError: some file failed; the others are stored.
+
+        Example:
+            >>> unit.storage.download("/results/", "results/")
         """
         path = working_directory() if dst is None else dst
         call = functools.partial(
@@ -285,5 +295,8 @@ class UnitStorage(AreaStorage):
         Raises:
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
+
+        Example:
+            >>> deleted = unit.storage.delete("/results/old/")
         """
         return super().delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)

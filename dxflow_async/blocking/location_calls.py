@@ -113,6 +113,14 @@ class LocationCalls(LocationFiles):
 
         On one local disk a move is a rename. Local directories that the move has emptied are removed, except for a
         source with a trailing slash. Files behind a symbolic link are copied, and stay.
+
+        Args:
+            src, dst, include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
+            files, newer, older, larger, smaller: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
+
+        Example:
+            >>> session.move("aws:/bucket/incoming/", "gcp:/archive/2026/")
         """
         call = functools.partial(
             self._session.move,
@@ -148,7 +156,8 @@ class LocationCalls(LocationFiles):
             src: the path of a file or a directory, a pattern, or several of them, as for `copy`.
             dst: the destination, as for `copy`.
             include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
-            files, newer, older, larger, smaller, processes, executor, credentials, shared: as for `copy`.
+            files, newer, older, larger, smaller: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Raises as `copy`.
 
@@ -191,7 +200,8 @@ class LocationCalls(LocationFiles):
             src: the source, a pattern, or several sources in one place, as for `copy`.
             dst: the path of the new file, or of a directory to copy into; by default the working directory.
             include, exclude, storage_type, options, overwrite, symlinks, on_progress: as for `copy`.
-            files, newer, older, larger, smaller, processes, executor, credentials, shared: as for `copy`.
+            files, newer, older, larger, smaller: as for `copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Raises as `copy`.
 
@@ -247,6 +257,7 @@ class LocationCalls(LocationFiles):
             dst: the directory to change.
             delete, compare, include, exclude, stable, storage_type, on_progress: see `SyncOptions`.
             dry_run: whether only to return the plan, which this process makes.
+            files, newer, older, larger, smaller: as for `copy`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Returns:
@@ -258,6 +269,9 @@ class LocationCalls(LocationFiles):
             UnsafePathError: one of the directories lies in the other one.
             TransferError: an item could not be copied, and nothing was deleted; or an item could not be read at `src`
                 or deleted at `dst`, and everything else was done.
+
+        Example:
+            >>> plan = session.sync("results/", "aws:/bucket/results/", delete=True, dry_run=True)
         """
         call = functools.partial(
             self._session.sync,
@@ -295,6 +309,7 @@ class LocationCalls(LocationFiles):
             files, newer, older, larger, smaller: which items of `a` are compared; see `SelectionOptions`.
 
         Raises:
+            ConfigurationError: an option of `CallOptions` is given; a comparison has none of these.
             NotFoundError: one of the directories does not exist.
 
         Example:

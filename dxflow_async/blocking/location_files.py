@@ -40,6 +40,10 @@ class LocationFiles:
 
         Of a local path, that is the storage of this machine's disks, and the absolute path.
 
+        Args:
+            location: the location.
+            storage_type: the area of remotes, `"private"` or `"public"`.
+
         Raises:
             ConfigurationError: the text is not a location.
             UnitNotFoundError: there is no such compute unit.
@@ -71,13 +75,26 @@ class LocationFiles:
 
         Raises:
             NotFoundError: there is no such directory or object, or nothing matches.
+
+        Example:
+            >>> names = [item.name for item in session.list("aws:/bucket/results/")]
         """
         return self._portal.call(
             self._session.list, location, recursive=recursive, versions=versions, storage_type=storage_type
         )
 
     def scan(self, location: Written, *, recursive: bool = True, storage_type: str = "private") -> ItemStream[Item]:
-        """Yields the items below a directory in the order of their names. It holds two pages in memory."""
+        """Yields the items below a directory in the order of their names. It holds two pages in memory.
+
+        Args:
+            location: the directory.
+            recursive: whether to yield everything below the directory, or only what is directly in it.
+            storage_type: the area of remotes.
+
+        Example:
+            >>> with session.scan("aws:/bucket/results/") as items:
+            ...     total = sum([item.size for item in items])
+        """
         scan = functools.partial(self._session.scan, location, recursive=recursive, storage_type=storage_type)
         return ItemStream(self._portal.iterate(scan))
 
@@ -98,13 +115,25 @@ class LocationFiles:
 
         Raises:
             NotFoundError: there is no such object or directory.
+
+        Example:
+            >>> item = session.stat("aws:/bucket/a.csv")
         """
         return self._portal.call(
             self._session.stat, location, version=version, encryption=encryption, storage_type=storage_type
         )
 
     def exists(self, location: Written, *, storage_type: str = "private") -> bool:
-        """Returns whether there is an object or a directory at a location."""
+        """Returns whether there is an object or a directory at a location.
+
+        Args:
+            location: the object or the directory.
+            storage_type: the area of remotes.
+
+        Example:
+            >>> if not session.exists("aws:/bucket/a.csv"):
+            ...     session.upload("a.csv", "aws:/bucket/")
+        """
         return self._portal.call(self._session.exists, location, storage_type=storage_type)
 
     def wait(
@@ -125,6 +154,9 @@ class LocationFiles:
 
         Raises:
             StallTimeoutError: `timeout` is over.
+
+        Example:
+            >>> session.wait("unit:/Demo/results/", stable="1m", timeout="2h")
         """
         return self._portal.call(
             self._session.wait, location, stable=stable, timeout=timeout, storage_type=storage_type
@@ -140,7 +172,18 @@ class LocationFiles:
         encryption: Encryption | None = None,
         storage_type: str = "private",
     ) -> ItemStream[bytes]:
-        """Yields the bytes `[start, end)` of one version of an object, as `AreaStorage.read` does."""
+        """Yields the bytes `[start, end)` of one version of an object, as `AreaStorage.read` does.
+
+        Args:
+            location: the object.
+            start, end: in bytes; by default its first byte and its end.
+            version, encryption: as for `AreaStorage.stat`.
+            storage_type: the area of remotes.
+
+        Example:
+            >>> with session.read("aws:/bucket/results.csv") as chunks:
+            ...     size = sum([len(chunk) for chunk in chunks])
+        """
         chunks = functools.partial(
             self._session.read,
             location,
@@ -163,6 +206,9 @@ class LocationFiles:
         storage_type: str = "private",
     ) -> bytes:
         """Returns the bytes `[start, end)` of an object, by default all of them. They have to fit into memory.
+
+        Args:
+            location, start, end, version, encryption, storage_type: as for `read`.
 
         Raises:
             NotFoundError: there is no such object.
@@ -217,14 +263,16 @@ class LocationFiles:
     def open(
         self, location: Written, mode: FileMode = "rb", *, storage_type: str = "private", **options: Unpack[OpenOptions]
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
-        """Opens an object as a file, with `with` or `await`. See `AreaStorage.open`.
+        """Opens an object as a file of `io`, with `with`. See `AreaStorage.open`.
 
         Args:
             location: the object.
             mode: `"rb"` or `"r"` to read it, `"wb"` or `"w"` to replace it, `"xb"` or `"x"` to make a new one.
             storage_type: the area of remotes.
             encoding, errors, newline: of text, as for the built-in `open`.
-            content_type, metadata: stored with a new object.
+            content_type, metadata, options: stored with a new object.
+            if_match: replace only the object with this etag.
+            version, encryption: of an object that is read, as for `stat`.
 
         Raises:
             NotFoundError: the object that is to be read does not exist.
@@ -302,6 +350,8 @@ class LocationFiles:
             location: the object, the directory, or several of them.
             if_match, version: of a single object, as for `AreaStorage.delete`.
             storage_type: the area of remotes.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Returns:
             The number of objects whose deletion was requested. An object that does not exist is no error.
@@ -309,6 +359,9 @@ class LocationFiles:
         Raises:
             PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
+
+        Example:
+            >>> deleted = session.delete(["aws:/bucket/a.csv", "aws:/bucket/old/"])
         """
         given = location if isinstance(location, str | os.PathLike) else builtins.list(location)
         call = functools.partial(
@@ -329,6 +382,9 @@ class LocationFiles:
 
         Raises:
             UnsupportedError: the provider has no such URLs.
+
+        Example:
+            >>> url = session.presign("aws:/bucket/report.pdf", expires="2h")
         """
         return self._portal.call(
             self._session.presign, location, expires=expires, method=method, storage_type=storage_type

@@ -87,7 +87,11 @@ class StoragePath(LocationPath):
         return self._stream(partial(self._twin.glob, pattern))
 
     def rglob(self, pattern: str) -> ItemStream[Self]:
-        """Yields what matches a pattern in this directory and all those below it: `glob` with `**/` before it."""
+        """Yields what matches a pattern in this directory and all those below it: `glob` with `**/` before it.
+
+        Args:
+            pattern: as for `glob`.
+        """
         return self._stream(partial(self._twin.rglob, pattern))
 
     def read_bytes(self) -> bytes:
@@ -95,15 +99,28 @@ class StoragePath(LocationPath):
         return self._call(self._twin.read_bytes)
 
     def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Returns the object as text."""
+        """Returns the object as text.
+
+        Args:
+            encoding, errors: as for the built-in `open`.
+        """
         return self._call(self._twin.read_text, encoding, errors)
 
     def write_bytes(self, data: bytes) -> int:
-        """Stores an object, and returns its size."""
+        """Stores an object, and returns its size.
+
+        Args:
+            data: the content of the object.
+        """
         return self._call(self._twin.write_bytes, data)
 
     def write_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
-        """Stores a text, and returns its length. Line feeds stay as they are."""
+        """Stores a text, and returns its length. Line feeds stay as they are.
+
+        Args:
+            text: the content of the object.
+            encoding, errors: as for the built-in `open`.
+        """
         return self._call(self._twin.write_text, text, encoding, errors)
 
     @overload
@@ -117,30 +134,20 @@ class StoragePath(LocationPath):
     def open(
         self, mode: FileMode = "rb", **options: Unpack[OpenOptions]
     ) -> io.BufferedReader | FileWriter | io.TextIOWrapper:
-        """Opens an object as a file of `io`, which other libraries take.
-
-        A file that is written is stored when it is closed. When its `with` block raises, or it is garbage collected
-        without being closed, nothing is stored.
+        """Opens the object as a file of `io`, as `Session.open` does.
 
         Args:
-            mode: `"rb"` reads, `"wb"` writes, `"xb"` writes a new object; `"r"`, `"w"` and `"x"` are the same for text.
-            options: `encoding`, `errors` and `newline` of text, as for the built-in `open`, and `content_type` and
-                `metadata`, which are stored with a written object.
-
-        Raises:
-            ConfigurationError: there is no such mode.
-            NotFoundError: the object to read does not exist.
-            AlreadyExistsError: the object to create exists. Two writers that create it at once are not told apart.
-
-        Example:
-            >>> def count_lines(path: StoragePath) -> int:
-            ...     with path.open("r") as file:
-            ...         return len([line for line in file])
+            mode: `"rb"` or `"r"` to read it, `"wb"` or `"w"` to replace it, `"xb"` or `"x"` to make a new one.
+            encoding, errors, newline, content_type, metadata, options, if_match, version, encryption: as for
+                `Session.open`.
         """
         return open_file(self._twin.open, mode, self._bound._portal, self._bound, options)
 
     def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT002 - as `pathlib` has it
         """Deletes the object. A directory stays.
+
+        Args:
+            missing_ok: whether an object that does not exist is no error.
 
         Raises:
             NotFoundError: there is no such object, and `missing_ok` is not set.
@@ -148,11 +155,20 @@ class StoragePath(LocationPath):
         self._call(self._twin.unlink, missing_ok)
 
     def rename(self, target: Written) -> Self:
-        """Moves the object or directory, with the rules of `Session.move`, and returns the new path."""
+        """Moves the object or directory, with the rules of `Session.move`, and returns the new path.
+
+        Args:
+            target: the new location.
+        """
         return self._made(self._call(self._twin.rename, target).text)
 
     def copy_to(self, dst: Written, *, on_progress: OnProgress | None = None) -> TransferReport:
-        """Copies the object or directory, with the rules of `Session.copy`."""
+        """Copies the object or directory, with the rules of `Session.copy`.
+
+        Args:
+            dst: the destination, as for `Session.copy`.
+            on_progress: called with a `Progress` at most ten times a second.
+        """
         return self._bound.copy(self, dst, storage_type=self._storage_type, on_progress=on_progress)
 
     @overload
@@ -164,7 +180,13 @@ class StoragePath(LocationPath):
     def sync_to(
         self, dst: Written, *, dry_run: bool = False, **options: Unpack[SyncOptions]
     ) -> TransferReport | SyncPlan:
-        """Syncs the directory to another one, with the rules and options of `Session.sync`."""
+        """Syncs the directory to another one, with the rules and options of `Session.sync`.
+
+        Args:
+            dst: the directory to change.
+            dry_run: whether only to return the plan.
+            options: the options of `Session.sync`; see `SyncOptions`.
+        """
         options.setdefault("storage_type", self._storage_type)
         if dry_run:
             return self._bound.sync(self, dst, dry_run=True, **options)

@@ -120,11 +120,20 @@ class Session(LocationCalls):
         return ComputeManager(self, self._calls, twin)
 
     def path(self, location: Written, *, storage_type: str = "private") -> StoragePath:
-        """Returns any location as a path like those of `pathlib`, without looking at it."""
+        """Returns any location as a path like those of `pathlib`, without looking at it.
+
+        Args:
+            location: the location, which need not exist.
+            storage_type: the area of remotes, `"private"` or `"public"`.
+        """
         return StoragePath(location, self, storage_type)
 
     def jobs(self, *job_ids: str) -> JobList:
-        """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first."""
+        """Lists these jobs, or all running, interrupted and partly failed jobs of all processes, oldest first.
+
+        Args:
+            job_ids: the jobs to list; by default all that are not finished.
+        """
         return self._portal.call(self._session.jobs, *job_ids)
 
     def resume(
@@ -134,10 +143,19 @@ class Session(LocationCalls):
 
         Sources that have changed since are transferred again. The report has the items that were not done.
 
+        Args:
+            job_id: the job, as `jobs` lists it.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
+
         Raises:
             ConfigurationError: there is no such job, a newer version wrote it, or it needs another account or settings.
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
+
+        Example:
+            >>> for job in session.jobs():
+            ...     session.resume(job.id)
         """
         call = functools.partial(self._session.resume, job_id, **where)
         return self._calls.run("resume", on_progress, lambda show: call(on_progress=show))
@@ -146,6 +164,10 @@ class Session(LocationCalls):
         """Lists what these jobs, or all jobs, have left: unfinished uploads, temporary files, the jobs themselves.
 
         With `dry_run=False` it is removed, too, and the jobs cannot be resumed. Running jobs are left alone.
+
+        Args:
+            job_ids: the jobs to clean; by default all.
+            dry_run: whether only to list what would be removed.
 
         Raises:
             ConfigurationError: as for `resume`.
@@ -162,13 +184,20 @@ class Session(LocationCalls):
 
         The account's sessions use them on every machine that has no settings of that provider.
 
+        Args:
+            provider: the name of the provider, such as `"AWS"`.
+
         Raises:
             ConfigurationError: this machine has no settings of that provider, or the hub does not allow them.
         """
         return self._portal.call(self._session.keep_provider_settings, provider)
 
     def forget_provider_settings(self, provider: str) -> bool:
-        """Deletes the settings of a provider at the account's hub; returns whether there were any."""
+        """Deletes the settings of a provider at the account's hub; returns whether there were any.
+
+        Args:
+            provider: the name of the provider, such as `"AWS"`.
+        """
         return self._portal.call(self._session.forget_provider_settings, provider)
 
     def close(self) -> None:

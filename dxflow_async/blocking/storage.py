@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO, Literal, Unpack, overload
 
 from dxflow_async.blocking.files import FileWriter, TextWriter
@@ -71,6 +71,9 @@ class StorageManager(StorageListing):
             NotFoundError: there is no such file, and nothing matches.
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
+
+        Example:
+            >>> storage.upload("results/", "/bucket/results/", overwrite="if-newer")
         """
         storage = self._at(provider, utype)
         return storage.upload(
@@ -124,6 +127,9 @@ class StorageManager(StorageListing):
             UnsafePathError: the new file itself is a pipe, a socket, a device or a link to nothing.
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
+
+        Example:
+            >>> storage.download("/bucket/results/", "results/")
         """
         return self._at(provider, storage_type).download(
             src,
@@ -162,6 +168,9 @@ class StorageManager(StorageListing):
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             utype: the area, `"private"` or `"public"`.
+
+        Example:
+            >>> storage.upload_many([("a.csv", "/bucket/2026/a.csv"), ("b.csv", "/bucket/old/b.csv")])
         """
         storage = self._at(provider, utype)
         return storage.upload_many(
@@ -193,6 +202,9 @@ class StorageManager(StorageListing):
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> storage.download_many([("/bucket/2026/a.csv", "a.csv"), ("/bucket/old/b.csv", "b.csv")])
         """
         return self._at(provider, storage_type).download_many(
             pairs, overwrite=overwrite, on_progress=on_progress, **where
@@ -233,6 +245,9 @@ class StorageManager(StorageListing):
         Raises:
             AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
+
+        Example:
+            >>> storage.write("/bucket/notes.txt", b"first line", overwrite=False)
         """
         storage = self._at(provider, utype)
         return storage.write(
@@ -275,9 +290,8 @@ class StorageManager(StorageListing):
                 last bytes.
 
         Example:
-            >>> def first_line(storage: AreaStorage) -> bytes:
-            ...     with storage.read("/bucket/results.csv") as chunks:
-            ...         return (next(chunks, b"")).partition(b"\n")[0]
+            >>> with storage.read("/bucket/results.csv", 0, 100) as chunks:
+            ...     head = b"".join([chunk for chunk in chunks])
         """
         return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
@@ -388,6 +402,9 @@ class StorageManager(StorageListing):
             PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
+
+        Example:
+            >>> deleted = storage.delete(["/bucket/a.csv", "/bucket/old/"])
         """
         return self._at(provider, storage_type).delete(
             path, if_match=if_match, version=version, on_progress=on_progress, **where
@@ -416,6 +433,9 @@ class StorageManager(StorageListing):
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> storage.copy("/bucket/results/", "/bucket/archive/2026/")
         """
         return self._at(provider, storage_type).copy(
             src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
@@ -436,44 +456,15 @@ class StorageManager(StorageListing):
         """Moves, with the rules of `copy`. A source is deleted only after its copy is complete.
 
         Args:
+            src, dst, options, overwrite: as for `copy`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> storage.move("/bucket/incoming/a.csv", "/bucket/done/")
         """
         return self._at(provider, storage_type).move(
             src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
         )
-
-    def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
-        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
-
-        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
-        told, and how long each is believed. No request is made for them.
-
-        Args:
-            provider: the remote's name, in any case.
-            storage_type: `"private"` or `"public"`.
-        """
-        return self._at(provider, storage_type).endpoint_facts()
-
-    def presign(
-        self,
-        path: str,
-        expires: float | str = 3600.0,
-        provider: str = "AWS",
-        *,
-        storage_type: str = "private",
-        method: str = "GET",
-    ) -> str:
-        """Returns a URL of one object that works without credentials. Treat it as a secret.
-
-        Args:
-            path: the object.
-            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
-            method: the HTTP method that it allows.
-            provider: the remote's name, in any case.
-            storage_type: `"private"` or `"public"`.
-
-        Raises:
-            UnsupportedError: the provider has no such URLs.
-        """
-        return self._at(provider, storage_type).presign(path, expires, method=method)

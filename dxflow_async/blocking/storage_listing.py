@@ -1,8 +1,9 @@
-"""What the blocking storage of all remotes says about objects; the other part of `StorageManager`."""
+"""Listings, lookups and links at every remote; the other part of `StorageManager`."""
 
 from __future__ import annotations
 
 import builtins
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from dxflow_async.blocking.area_storage import AreaStorage
@@ -19,7 +20,7 @@ __all__ = ["StorageListing"]
 
 
 class StorageListing:
-    """Listings and lookups at every remote; the base of `StorageManager`."""
+    """Listings, lookups and links at every remote; the base of `StorageManager`."""
 
     def __init__(self, session: Session, calls: TransferCalls, twin: AsyncStorageManager) -> None:
         self._session = session  # a session that nobody holds is closed
@@ -93,6 +94,9 @@ class StorageListing:
 
         Raises:
             NotFoundError: there is no such directory or object.
+
+        Example:
+            >>> names = [item.name for item in storage.list("AWS", "/bucket/results/", return_info=True)]
         """
         storage = self._at(provider, storage_type)
         if return_info:
@@ -111,8 +115,14 @@ class StorageListing:
         """Yields the items below a directory in the order of their names. It holds two pages in memory.
 
         Args:
+            path: the directory.
+            recursive: whether to yield everything below the directory, or only what is directly in it.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> with storage.scan("AWS", "/bucket/results/") as items:
+            ...     total = sum([item.size for item in items])
         """
         return self._at(provider, storage_type).scan(path, recursive=recursive)
 
@@ -136,6 +146,9 @@ class StorageListing:
 
         Raises:
             NotFoundError: there is no such object or directory.
+
+        Example:
+            >>> item = storage.stat("/bucket/a.csv")
         """
         return self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
 
@@ -143,8 +156,13 @@ class StorageListing:
         """Returns whether there is an object or a directory at a path.
 
         Args:
+            path: the object or directory.
             provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> if not storage.exists("/bucket/a.csv"):
+            ...     storage.upload("a.csv", "/bucket/")
         """
         return self._at(provider, storage_type).exists(path)
 
@@ -164,16 +182,16 @@ class StorageListing:
 
         Args:
             path: the object; a directory with everything in it.
-            provider: the remote's name, in any case.
             stable: for how long nothing may change, in seconds or as text: `"30s"`.
             timeout: the longest time to wait, in seconds or as text; None: without a limit.
+            provider: the remote's name, in any case.
             storage_type: `"private"` or `"public"`.
 
         Raises:
             StallTimeoutError: `timeout` is over.
 
         Example:
-            >>> def results(storage: AreaStorage) -> None:
+            >>> def results(storage: StorageManager) -> None:
             ...     storage.wait("/Demo/results/", timeout="2h")
             ...     storage.download("/Demo/results/", "results/")
         """
@@ -183,8 +201,9 @@ class StorageListing:
         """Lists a directory into the session's listing cache, and returns the listing.
 
         Args:
-            storage_type: `"private"` or `"public"`.
+            path: the directory.
             provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
         """
         self._at(provider, storage_type).update_path_items(path)
 
@@ -192,9 +211,48 @@ class StorageListing:
         """Lists a directory and all directories below it into the session's listing cache.
 
         Args:
+            path: the directory; by default the whole area.
             provider: the remote's name, in any case.
         """
         self._at(provider, "private").update_all(path)
+
+    def endpoint_facts(self, provider: str = "AWS", *, storage_type: str = "private") -> Sequence[tuple[str, str]]:
+        """Returns what this session learned of the service: pairs of a fact and its value, with the reason.
+
+        They name optional parts of the protocol and limits that the service's answers, its host name or the settings
+        told, and how long each is believed. No request is made for them.
+
+        Args:
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+        """
+        return self._at(provider, storage_type).endpoint_facts()
+
+    def presign(
+        self,
+        path: str,
+        expires: float | str = 3600.0,
+        provider: str = "AWS",
+        *,
+        storage_type: str = "private",
+        method: str = "GET",
+    ) -> str:
+        """Returns a URL of one object that works without credentials. Treat it as a secret.
+
+        Args:
+            path: the object.
+            expires: how long the URL works, in seconds or as text: `"2h"`, `"7d"`.
+            method: the HTTP method that it allows.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            UnsupportedError: the provider has no such URLs.
+
+        Example:
+            >>> url = storage.presign("/bucket/report.pdf", "2h")
+        """
+        return self._at(provider, storage_type).presign(path, expires, method=method)
 
     def _get_content_from_path(self, provider: str, path: str) -> builtins.list[dict[str, Any]] | None:
         """Returns a directory's content when it was last listed into the cache; None when it never was."""

@@ -51,6 +51,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
 
         Raises:
             NotFoundError: there is no such file or directory.
+
+        Example:
+            >>> names = [item.name for item in await unit.storage.list("/results/")]
         """
         if recursive or versions:
             return await super().list(path, recursive=recursive, versions=versions)
@@ -68,7 +71,11 @@ class AsyncUnitStorage(AsyncAreaStorage):
             return ItemList([await self.stat(path)])
 
     async def ls(self, path: str = "/", recursive: bool = False) -> ItemList:
-        """Lists a directory, or one file: `list` under a short name."""
+        """Lists a directory, or one file: `list` under a short name.
+
+        Args:
+            path, recursive: as for `list`.
+        """
         return await self.list(path, recursive)
 
     async def download(
@@ -100,6 +107,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         Raises:
             NotFoundError: there is no such file or directory; without `create_dir`, also no such local directory.
             TransferError: some file failed; the others are stored.
+
+        Example:
+            >>> await unit.storage.download("/results/", "results/")
         """
         destination = working_directory() if dst is None else os.fspath(dst)
         if not create_dir:
@@ -141,6 +151,9 @@ class AsyncUnitStorage(AsyncAreaStorage):
         Raises:
             TransferError: some files could not be deleted; the report has them. The others are gone.
             StorageError: the only file could not be deleted.
+
+        Example:
+            >>> deleted = await unit.storage.delete("/results/old/")
         """
         return await super().delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)
 
@@ -153,7 +166,12 @@ class AsyncUnitStorage(AsyncAreaStorage):
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> DeleteResult:
-        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
+        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error.
+
+        Args:
+            path, if_match, version, on_progress: as for `delete`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+        """
         if isinstance(path, str) and not path.endswith("/") and await self._is_directory(path):
             path = f"{path}/"
         return await super().try_delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)

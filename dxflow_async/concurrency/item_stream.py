@@ -70,9 +70,19 @@ class AsyncItemStream(AsyncGenerator[T_co, None]):
             yield left
 
     async def asend(self, value: None) -> T_co:
+        """Returns the next item, as `anext` does.
+
+        Args:
+            value: has no effect.
+        """
         return await anext(self)
 
     async def athrow(self, *error: Any) -> T_co:
+        """Raises an error where the stream stands, and ends the stream.
+
+        Args:
+            error: the error, as for `athrow` of an asynchronous generator.
+        """
         self._owner.check()
         await self._end()
         await self._batches.athrow(*error)

@@ -169,6 +169,9 @@ class Settings:
 
         Environment variables named `DXFLOW_*` that are not known are logged as warnings.
 
+        Args:
+            arguments: settings by name; they win over every other source.
+
         Raises:
             ConfigurationError: an unknown key in the file or a value that is not valid, with the file and line or the
                 variable.
@@ -214,6 +217,9 @@ class Settings:
 
     def with_remotes(self, remotes: Mapping[str, Any] | None) -> Self:
         """Returns the same settings with further remotes, which replace those of the same name.
+
+        Args:
+            remotes: the settings of each remote, by its name; None adds nothing.
 
         Raises:
             ConfigurationError: a name or a remote's settings are not valid.

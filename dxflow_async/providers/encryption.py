@@ -72,7 +72,11 @@ class Encryption:
 
     @classmethod
     def scope(cls, name: str) -> Self:
-        """Encrypts with an encryption scope of an Azure storage account."""
+        """Encrypts with an encryption scope of an Azure storage account.
+
+        Args:
+            name: the name of the encryption scope.
+        """
         return cls("scope", name)
 
     @property

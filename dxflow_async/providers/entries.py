@@ -163,7 +163,11 @@ class ObjectOptions:
         return [name for name in _CHECKED if getattr(self, name) is not None]
 
     def with_defaults(self, defaults: ObjectOptions) -> ObjectOptions:
-        """Returns these options, with those of `defaults` where they say nothing."""
+        """Returns these options, with those of `defaults` where they say nothing.
+
+        Args:
+            defaults: the options to fall back to.
+        """
         given = {name: getattr(defaults, name) for name in _CHECKED if getattr(self, name) is None}
         return replace(self, **given)
 
@@ -180,6 +184,9 @@ class ObjectOptions:
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
         """Returns the options that `to_json` returned; a customer's key is missing in them.
+
+        Args:
+            kept: the mapping that `to_json` returned.
 
         Raises:
             TypeError, ValueError: they are something else.

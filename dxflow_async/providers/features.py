@@ -83,6 +83,8 @@ class Features:
         endpoint: names the service whose rate limits the provider shares, such as `"s3.amazonaws.com"`: all providers
             with the same endpoint share one limit of concurrent requests. None: no network is involved, and nothing
             limits requests.
+        first_requests: how many small requests, and how many large ones, are in flight at the start; more follow only
+            as long as they bring more. None: as many as cloud services take.
     """
 
     checksum: bool = False
@@ -135,3 +137,4 @@ class Features:
     read_only: bool = False
     unlisted: bool = False
     endpoint: str | None = None
+    first_requests: int | None = None

@@ -48,6 +48,9 @@ class AreaListing:
 
         Raises:
             NotFoundError: there is no such directory or object.
+
+        Example:
+            >>> names = [item.name for item in await storage.list("/bucket/results/")]
         """
         if versions:
             return ItemList(await list_versions(self._resources, await self._find(), path, recursive=recursive))
@@ -64,7 +67,16 @@ class AreaListing:
         return ItemList(() if found.directory else (found,))
 
     def scan(self, path: str = "/", *, recursive: bool = True) -> AsyncItemStream[Item]:
-        """Yields the items below a directory in the order of their names. It holds two pages in memory."""
+        """Yields the items below a directory in the order of their names. It holds two pages in memory.
+
+        Args:
+            path: the directory.
+            recursive: whether to yield everything below the directory, or only what is directly in it.
+
+        Example:
+            >>> async with storage.scan("/bucket/results/") as items:
+            ...     total = sum([item.size async for item in items])
+        """
         return AsyncItemStream(self._scan(path, recursive=recursive), self._resources.owner)
 
     async def _scan(self, path: str, *, recursive: bool) -> AsyncGenerator[Sequence[Item], None]:
@@ -86,6 +98,9 @@ class AreaListing:
 
         Raises:
             NotFoundError: there is no such object or directory.
+
+        Example:
+            >>> item = await storage.stat("/bucket/a.csv")
         """
         area = reading_area(await self._find(), path, version, encryption)
         limits, policy = self._resources.limits, self._resources.policy
@@ -100,7 +115,15 @@ class AreaListing:
         return area.item(found)
 
     async def exists(self, path: str) -> bool:
-        """Returns whether there is an object or a directory at a path."""
+        """Returns whether there is an object or a directory at a path.
+
+        Args:
+            path: the object or directory.
+
+        Example:
+            >>> if not await storage.exists("/bucket/a.csv"):
+            ...     await storage.upload("a.csv", "/bucket/")
+        """
         try:
             await self.stat(path)
         except NotFoundError:
@@ -178,13 +201,21 @@ class AreaListing:
             yield (area.item(entry),)
 
     async def is_bucket(self, path: str) -> bool:
-        """Returns whether a path names a whole bucket or container; that there is one is not checked."""
+        """Returns whether a path names a whole bucket or container; that there is one is not checked.
+
+        Args:
+            path: the path to look at, such as `/bucket/`.
+        """
         area = await self._find()
         key = area.key(path).removesuffix("/")
         return bool(key) and area.provider.features.buckets and "/" not in key
 
     async def update_path_items(self, path: str = "/") -> ItemList:
-        """Lists a directory into the session's listing cache, and returns the listing."""
+        """Lists a directory into the session's listing cache, and returns the listing.
+
+        Args:
+            path: the directory.
+        """
         area, path = await self._find(), directory_path(path)
         try:
             items = ItemList([item async for item in self.scan(path, recursive=False)])
@@ -197,7 +228,11 @@ class AreaListing:
         return items
 
     async def update_all(self, path: str = "/") -> None:
-        """Lists a directory and all directories below it into the session's listing cache."""
+        """Lists a directory and all directories below it into the session's listing cache.
+
+        Args:
+            path: the directory; by default the whole area.
+        """
         waiting = [directory_path(path)]
         while waiting:
             items = await self.update_path_items(waiting.pop())

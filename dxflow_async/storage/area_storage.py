@@ -87,6 +87,9 @@ class AsyncAreaStorage(AreaFiles):
             NotFoundError: there is no such file, and nothing matches.
             TransferError: some file failed; the others are stored.
             UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
+
+        Example:
+            >>> await storage.upload("results/", "/bucket/results/", overwrite="if-newer")
         """
         running, area = RunOptions.of(**where), await self._find()
         rules = WriteRules.of(options, content_type, metadata, if_match, overwrite=overwrite, symlinks=symlinks)
@@ -127,6 +130,9 @@ class AsyncAreaStorage(AreaFiles):
             UnsafePathError: the new file itself is a pipe, a socket, a device or a link to nothing.
             TransferError: some object failed, for example because a link or a pipe has its name; the others are
                 stored.
+
+        Example:
+            >>> await storage.download("/bucket/results/", "results/")
         """
         running, area = RunOptions.of(**where), reading_area(await self._find(), src, None, encryption)
         destination = ResolvedLocation(working_directory() if dst is None else os.fspath(dst))
@@ -156,6 +162,9 @@ class AsyncAreaStorage(AreaFiles):
             options, overwrite: as for `upload`.
             on_progress: as for `upload`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> await storage.upload_many([("a.csv", "/bucket/2026/a.csv"), ("b.csv", "/bucket/old/b.csv")])
         """
         running, area = RunOptions.of(**where), await self._find()
         rules = WriteRules.of(options, content_type, metadata, overwrite=overwrite)
@@ -180,6 +189,9 @@ class AsyncAreaStorage(AreaFiles):
             overwrite: as for `download`.
             on_progress: as for `download`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> await storage.download_many([("/bucket/2026/a.csv", "a.csv"), ("/bucket/old/b.csv", "b.csv")])
         """
         running, area = RunOptions.of(**where), await self._find()
         source, destination, rules = ResolvedLocation("", area), ResolvedLocation(""), WriteRules(overwrite=overwrite)
@@ -215,6 +227,9 @@ class AsyncAreaStorage(AreaFiles):
         Raises:
             AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
             StorageError: the object could not be stored.
+
+        Example:
+            >>> await storage.write("/bucket/notes.txt", b"first line", overwrite=False)
         """
         from dxflow_async.storage.stream_writes import write_stream
 
@@ -241,7 +256,7 @@ class AsyncAreaStorage(AreaFiles):
         version: str | None = None,
         encryption: Encryption | None = None,
     ) -> AsyncItemStream[bytes]:
-        r"""Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
+        """Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
 
         Where not all of them are read, use `async with`, which gives the connection back.
 
@@ -257,9 +272,8 @@ class AsyncAreaStorage(AreaFiles):
                 last bytes.
 
         Example:
-            >>> async def first_line(storage: AsyncAreaStorage) -> bytes:
-            ...     async with storage.read("/bucket/results.csv") as chunks:
-            ...         return (await anext(chunks, b"")).partition(b"\n")[0]
+            >>> async with storage.read("/bucket/results.csv", 0, 100) as chunks:
+            ...     head = b"".join([chunk async for chunk in chunks])
         """
 
         async def find() -> Area:
@@ -295,6 +309,9 @@ class AsyncAreaStorage(AreaFiles):
             overwrite: what happens to objects that are there already; as for `upload`.
             on_progress: as for `upload`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> await storage.copy("/bucket/results/", "/bucket/archive/2026/")
         """
         running, area, rules = RunOptions.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
@@ -320,13 +337,25 @@ class AsyncAreaStorage(AreaFiles):
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete."""
+        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete.
+
+        Args:
+            src, dst, options, overwrite: as for `copy`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+
+        Example:
+            >>> await storage.move("/bucket/incoming/a.csv", "/bucket/done/")
+        """
         running, area, rules = RunOptions.of(**where), await self._find(), WriteRules.of(options, overwrite=overwrite)
         source, destination = (ResolvedLocation(area.path_of(path), area) for path in (src, dst))
         return await self._transfers.relocate(source, destination, on_progress, running, move=True, rules=rules)
 
     async def mkdir(self, path: str) -> None:
         """Makes a directory, and those above it, where directories are real. One that exists already is no error.
+
+        Args:
+            path: the directory, with or without a trailing slash.
 
         Raises:
             UnsupportedError: directories are not real there: a directory is what names of objects begin with.
@@ -370,6 +399,9 @@ class AsyncAreaStorage(AreaFiles):
             PreconditionFailedError: the object does not have the etag `if_match`; it stays.
             TransferError: some objects could not be deleted; the report has them. The others are gone.
             StorageError: the only object could not be deleted, or the objects could not be listed.
+
+        Example:
+            >>> deleted = await storage.delete(["/bucket/a.csv", "/bucket/old/"])
         """
         result = await self.try_delete(path, if_match=if_match, version=version, on_progress=on_progress, **where)
         if result.error is not None:
@@ -385,7 +417,12 @@ class AsyncAreaStorage(AreaFiles):
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> DeleteResult:
-        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error."""
+        """Deletes like `delete`, and returns the outcome of a deletion that failed instead of raising its error.
+
+        Args:
+            path, if_match, version, on_progress: as for `delete`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+        """
         from dxflow_async.storage.deletion import Deletion, delete_matching, single_path
 
         running, area = RunOptions.of(**where), await self._find()
@@ -423,6 +460,9 @@ class AsyncAreaStorage(AreaFiles):
 
         Raises:
             UnsupportedError: the provider has no such URLs.
+
+        Example:
+            >>> url = await storage.presign("/bucket/report.pdf", "2h")
         """
         seconds, area = to_seconds("expires", expires), await self._find()
         if not area.provider.features.presign:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, Literal, Unpack, overload
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
-from dxflow_async.models import Item, ItemList, TransferReport
+from dxflow_async.models import TransferReport
 from dxflow_async.providers.contract import Encryption, ObjectOptions
-from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
 from dxflow_async.storage.files.writer import AsyncFileWriter
-from dxflow_async.storage.listing import directory_path
-from dxflow_async.storage.transfer_service import Pairs, TransferService
+from dxflow_async.storage.manager_listing import ManagerListing
+from dxflow_async.storage.transfer_service import Pairs
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
@@ -24,16 +22,12 @@ from dxflow_async.transfer.run_options import CallOptions
 
 __all__ = ["AsyncStorageManager"]
 
-# In the class below, `list` is a method.
-Contents = list[dict[str, Any]]
 
-
-class AsyncStorageManager:
+class AsyncStorageManager(ManagerListing):
     """The session's storage at every remote.
 
-    `at` returns the storage of one remote. Every other method is the method of `AsyncAreaStorage` with the same name,
-    which documents it, at the remote that its `provider` names, in any case: `"AWS"`, `"AZURE"`, `"GCP"`, or one of the
-    settings. `storage_type` and `utype` are `"private"` or `"public"`. `AsyncSession.get_storage_manager` returns it.
+    `at` returns the storage of one remote. Every other method works at the remote that its `provider` names, in any
+    case: `"AWS"`, `"AZURE"`, `"GCP"`, or one of the settings. `AsyncSession.get_storage_manager` returns the manager.
 
     Example:
         >>> async def main() -> None:
@@ -42,94 +36,6 @@ class AsyncStorageManager:
         ...         report = await storage.upload("results/", "/bucket/results/")
         ...         print(report.bytes, report.goodput)
     """
-
-    def __init__(self, transfers: TransferService) -> None:
-        self._transfers = transfers
-        self._resolver = transfers.resolver
-
-    def at(self, provider: str = "AWS", *, storage_type: str = "private") -> AsyncAreaStorage:
-        """Returns the storage of one remote, without connecting to it yet.
-
-        Args:
-            provider: the remote's name, in any case.
-            storage_type: `"private"` or `"public"`.
-
-        Raises:
-            ConfigurationError: there is no such remote or storage type.
-
-        Example:
-            >>> async def main() -> None:
-            ...     async with AsyncSession() as session:
-            ...         azure = session.get_storage_manager().at("azure")
-            ...         await azure.download("/container/results/", "results/")
-        """
-        self._resolver.check_area(provider, storage_type)
-        return self._at(provider, storage_type)
-
-    # Listing
-
-    async def list(
-        self,
-        provider: str = "AWS",
-        path: str = "/",
-        *,
-        storage_type: str = "private",
-        recursive: bool = False,
-        versions: bool = False,
-    ) -> ItemList:
-        """Lists a directory, or the one object of that name. See `AsyncAreaStorage.list`."""
-        return await self._at(provider, storage_type).list(path, recursive=recursive, versions=versions)
-
-    def scan(
-        self, provider: str = "AWS", path: str = "/", *, storage_type: str = "private", recursive: bool = True
-    ) -> AsyncItemStream[Item]:
-        """Yields the items below a directory. See `AsyncAreaStorage.scan`."""
-        return self._at(provider, storage_type).scan(path, recursive=recursive)
-
-    async def stat(
-        self,
-        path: str,
-        provider: str = "AWS",
-        *,
-        storage_type: str = "private",
-        version: str | None = None,
-        encryption: Encryption | None = None,
-    ) -> Item:
-        """Returns an object or a directory. See `AsyncAreaStorage.stat`."""
-        return await self._at(provider, storage_type).stat(path, version=version, encryption=encryption)
-
-    async def exists(self, path: str, provider: str = "AWS", *, storage_type: str = "private") -> bool:
-        """Returns whether there is an object or a directory at a path. See `AsyncAreaStorage.exists`."""
-        return await self._at(provider, storage_type).exists(path)
-
-    async def wait(
-        self,
-        path: str,
-        provider: str = "AWS",
-        *,
-        stable: float | str = 30.0,
-        timeout: float | str | None = None,  # noqa: ASYNC109 - it is told what was seen
-        storage_type: str = "private",
-    ) -> Item:
-        """Waits until an object or a directory stops changing. See `AsyncAreaStorage.wait`."""
-        return await self._at(provider, storage_type).wait(path, stable=stable, timeout=timeout)
-
-    async def update_path_items(self, path: str = "/", storage_type: str = "private", provider: str = "AWS") -> None:
-        """Lists a directory into the listing cache. See `AsyncAreaStorage.update_path_items`."""
-        await self._at(provider, storage_type).update_path_items(path)
-
-    async def update_all(self, provider: str = "AWS", path: str = "/") -> None:
-        """Lists a directory and all below it into the listing cache. See `AsyncAreaStorage.update_all`."""
-        await self._at(provider, "private").update_all(path)
-
-    def _get_content_from_path(self, provider: str, path: str) -> Contents | None:
-        """Returns a directory's content when it was last listed into the cache; None when it never was."""
-        self._transfers.resources.check_open()
-        name, cache = self._resolver.remote_name(provider), self._transfers.cache
-        items = cache.get((name, "private"), directory_path(path))
-        if items is None:
-            items = cache.get((name, "public"), directory_path(path))
-        return None if items is None else [_content(item) for item in items]
 
     # Transferring
 
@@ -149,7 +55,36 @@ class AsyncStorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Uploads a file, a directory, or the files that match a pattern. See `AsyncAreaStorage.upload`."""
+        """Uploads a file, a directory with everything in it, or the files that match a glob pattern.
+
+        Args:
+            src: the local path. Of a directory with a trailing slash only the content is uploaded.
+            dst: with a trailing slash the directory to upload into, else exactly the name of the new object.
+            content_type: the media type; by default each name's ending decides.
+            metadata: stored with each object.
+            options: everything that is stored with each object, such as its storage class; the two arguments above win.
+            overwrite: what happens to an object that exists: `True` replaces it, `False` is an `AlreadyExistsError` of
+                the item, `"skip"` skips it, `"if-newer"` replaces an older object, `"if-different"` a different one.
+            if_match: replace only the object with this etag; for a single file.
+            symlinks: for links below a directory: `"follow"` uploads their targets, `"skip"` skips them, and
+                `"preserve"` stores the target of each in an object named `NAME.rclonelink`.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: how the call runs; see
+                `CallOptions`.
+            provider: the remote's name, in any case.
+            utype: the area, `"private"` or `"public"`.
+
+        Returns:
+            The result of each file.
+
+        Raises:
+            NotFoundError: there is no such file, and nothing matches.
+            TransferError: some file failed; the others are stored.
+            UnsupportedError: the area is public, and the provider has no public objects; or it keeps no such option.
+
+        Example:
+            >>> await storage.upload("results/", "/bucket/results/", overwrite="if-newer")
+        """
         storage = self._at(provider, utype)
         return await storage.upload(
             src,
@@ -178,7 +113,34 @@ class AsyncStorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Downloads an object or a directory. See `AsyncAreaStorage.download`."""
+        """Downloads an object, or a directory with everything in it, into a local directory.
+
+        Args:
+            src: the remote path; with a trailing slash everything under it.
+            dst: the local directory, which is made when it is missing; by default the current one. When its last
+                component is the source's name (and not a directory), it is the new file itself; where that is a
+                symbolic link, the file that the link leads to is replaced.
+            overwrite: what happens to files that are there already; as for `upload`.
+            symlinks: with `"preserve"`, objects named `NAME.rclonelink` below a directory become symbolic links again,
+                if they lead to a place inside the destination.
+            version, encryption: of a single object; as for `stat`. A job that has a key cannot be resumed.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Returns:
+            The result of each object.
+
+        Raises:
+            NotFoundError: there is no such object or directory.
+            UnsafePathError: the new file itself is a pipe, a socket, a device or a link to nothing.
+            TransferError: some object failed, for example because a link or a pipe has its name; the others are
+                stored.
+
+        Example:
+            >>> await storage.download("/bucket/results/", "results/")
+        """
         return await self._at(provider, storage_type).download(
             src,
             dst,
@@ -203,7 +165,21 @@ class AsyncStorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Uploads files under names of their own. See `AsyncAreaStorage.upload_many`."""
+        """Uploads files under names of their own. Otherwise like `upload`.
+
+        Args:
+            pairs: pairs of a local and a remote path; read as fast as the files are sent.
+            content_type: as for `upload`.
+            metadata: as for `upload`.
+            options, overwrite: as for `upload`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            utype: the area, `"private"` or `"public"`.
+
+        Example:
+            >>> await storage.upload_many([("a.csv", "/bucket/2026/a.csv"), ("b.csv", "/bucket/old/b.csv")])
+        """
         storage = self._at(provider, utype)
         return await storage.upload_many(
             pairs,
@@ -225,7 +201,19 @@ class AsyncStorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Downloads objects to files. See `AsyncAreaStorage.download_many`."""
+        """Downloads objects to files. Otherwise like `download`.
+
+        Args:
+            pairs: pairs of a remote and a local path; read as fast as the objects arrive.
+            overwrite: as for `download`.
+            on_progress: as for `download`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> await storage.download_many([("/bucket/2026/a.csv", "a.csv"), ("/bucket/old/b.csv", "b.csv")])
+        """
         return await self._at(provider, storage_type).download_many(
             pairs, overwrite=overwrite, on_progress=on_progress, **where
         )
@@ -244,7 +232,28 @@ class AsyncStorageManager:
         if_match: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> TransferReport:
-        """Stores a stream of unknown length under a path. See `AsyncAreaStorage.write`."""
+        """Stores a stream of unknown length under a path. Memory stays bounded; a broken stream stores nothing.
+
+        Args:
+            path: the new object.
+            data: bytes, an open binary file, or an iterable of bytes, asynchronous or not. An exception that it raises
+                passes through.
+            content_type: the media type; by default the name's ending decides.
+            metadata: stored with the object.
+            options: everything that is stored with the object; the two arguments above win.
+            overwrite: as for `upload`: `True`, `False`, or `"skip"`, which reads nothing from `data`.
+            if_match: replace only the object with this etag.
+            on_progress: called with a `Progress` at most ten times a second.
+            provider: the remote's name, in any case.
+            utype: the area, `"private"` or `"public"`.
+
+        Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
+            StorageError: the object could not be stored.
+
+        Example:
+            >>> await storage.write("/bucket/notes.txt", b"first line", overwrite=False)
+        """
         storage = self._at(provider, utype)
         return await storage.write(
             path,
@@ -268,7 +277,27 @@ class AsyncStorageManager:
         version: str | None = None,
         encryption: Encryption | None = None,
     ) -> AsyncItemStream[bytes]:
-        """Yields the bytes `[start, end)` of an object. See `AsyncAreaStorage.read`."""
+        """Yields the bytes `[start, end)` of one version of an object; a broken connection is resumed.
+
+        Where not all of them are read, use `async with`, which gives the connection back.
+
+        Args:
+            path: the object.
+            start, end: in bytes; by default its first byte and its end.
+            version, encryption: as for `stat`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            NotFoundError: there is no such object.
+            PreconditionFailedError: the object has no byte at `start`, or was replaced while it was read.
+            ChecksumMismatchError: a whole object was read, and its checksum is not the provider's; raised after the
+                last bytes.
+
+        Example:
+            >>> async with storage.read("/bucket/results.csv", 0, 100) as chunks:
+            ...     head = b"".join([chunk async for chunk in chunks])
+        """
         return self._at(provider, storage_type).read(path, start, end, version=version, encryption=encryption)
 
     async def copy(
@@ -283,7 +312,21 @@ class AsyncStorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Copies an object or a directory within an area. See `AsyncAreaStorage.copy`."""
+        """Copies an object, or a directory with everything in it, within the area. The provider copies if it can.
+
+        Args:
+            src: the source. Of a directory with a trailing slash only the content is copied.
+            dst: with a trailing slash the directory to copy into, else exactly the new name.
+            options: what is stored with each copy, instead of what is stored with its source.
+            overwrite: what happens to objects that are there already; as for `upload`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> await storage.copy("/bucket/results/", "/bucket/archive/2026/")
+        """
         return await self._at(provider, storage_type).copy(
             src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
         )
@@ -300,12 +343,23 @@ class AsyncStorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> TransferReport:
-        """Moves an object or a directory within an area. See `AsyncAreaStorage.move`."""
+        """Moves, with the rules of `copy`. A source is deleted only after its copy is complete.
+
+        Args:
+            src, dst, options, overwrite: as for `copy`.
+            on_progress: as for `upload`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Example:
+            >>> await storage.move("/bucket/incoming/a.csv", "/bucket/done/")
+        """
         return await self._at(provider, storage_type).move(
             src, dst, options=options, overwrite=overwrite, on_progress=on_progress, **where
         )
 
-    # Deleting, sharing
+    # Opening, deleting
 
     @overload
     def open(
@@ -356,7 +410,36 @@ class AsyncStorageManager:
         storage_type: str = "private",
         **options: Unpack[OpenOptions],
     ) -> Opening[Any]:
-        """Opens an object as a file. See `AsyncAreaStorage.open`."""
+        """Opens an object as a file. Use it with `async with`, or await it and close the file yourself.
+
+        A file that is read seeks freely, reads ahead when it is read in order, and keeps the version that it was opened
+        at. A file that is written appears when it is closed; after an error nothing is stored.
+
+        Args:
+            path: the object.
+            mode: `"rb"` reads, `"wb"` writes, `"xb"` writes a new object; `"r"`, `"w"` and `"x"` are the same for text.
+            encoding, errors, newline: of text, as for the built-in `open`; written line feeds stay by default.
+            content_type: the media type of a written object; by default the name's ending decides.
+            metadata: stored with a written object.
+            options: everything that is stored with a written object; the two arguments above win.
+            if_match: replace only the object with this etag.
+            version, encryption: of an object that is read; as for `stat`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Raises:
+            ConfigurationError: there is no such mode, or an option does not belong to it.
+            NotFoundError: the object to read does not exist.
+            AlreadyExistsError: the object to create exists. If another writer creates it while the file is open,
+                closing the file raises it, as `write` does with `overwrite=False`.
+            ChecksumMismatchError: a file was read from its start to its end, and its bytes have another checksum than
+                the object.
+
+        Example:
+            >>> async def count_lines(storage: AsyncStorageManager) -> int:
+            ...     async with storage.open("/bucket/log.txt", "r") as file:
+            ...         return len([line async for line in file])
+        """
         return self._at(provider, storage_type).open(path, mode, **options)
 
     async def delete(
@@ -370,39 +453,29 @@ class AsyncStorageManager:
         on_progress: OnProgress | None = None,
         **where: Unpack[CallOptions],
     ) -> int:
-        """Deletes objects or a directory. See `AsyncAreaStorage.delete`."""
+        """Deletes an object, several objects, or (a path that ends in a slash) a directory with everything in it.
+
+        Args:
+            path: the object, the directory, or several of them.
+            if_match: delete a single object only if it has this etag.
+            version: delete this version of a single object, for good.
+            on_progress: called with a `Progress` at most ten times a second.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
+            provider: the remote's name, in any case.
+            storage_type: `"private"` or `"public"`.
+
+        Returns:
+            The number of objects whose deletion was requested. An object that does not exist is no error. A real
+            directory counts as one.
+
+        Raises:
+            PreconditionFailedError: the object does not have the etag `if_match`; it stays.
+            TransferError: some objects could not be deleted; the report has them. The others are gone.
+            StorageError: the only object could not be deleted, or the objects could not be listed.
+
+        Example:
+            >>> deleted = await storage.delete(["/bucket/a.csv", "/bucket/old/"])
+        """
         return await self._at(provider, storage_type).delete(
             path, if_match=if_match, version=version, on_progress=on_progress, **where
         )
-
-    async def endpoint_facts(
-        self, provider: str = "AWS", *, storage_type: str = "private"
-    ) -> Sequence[tuple[str, str]]:
-        """Returns what this session learned of the service. See `AsyncAreaStorage.endpoint_facts`."""
-        return await self._at(provider, storage_type).endpoint_facts()
-
-    async def presign(
-        self,
-        path: str,
-        expires: float | str = 3600.0,
-        provider: str = "AWS",
-        *,
-        storage_type: str = "private",
-        method: str = "GET",
-    ) -> str:
-        """Returns a URL of one object that works without credentials. See `AsyncAreaStorage.presign`."""
-        return await self._at(provider, storage_type).presign(path, expires, method=method)
-
-    def _at(self, provider: str, storage_type: str) -> AsyncAreaStorage:
-        # Not checked here: `scan` and `read` report a wrong argument when they are iterated.
-        return AsyncAreaStorage(self._transfers, partial(self._resolver.area, provider, storage_type))
-
-
-def _content(item: Item) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "path": item.path,
-        "directory": item.directory,
-        "size": item.size,
-        "modification": item.modification,
-    }

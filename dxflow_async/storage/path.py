@@ -98,7 +98,11 @@ class AsyncStoragePath(LocationPath):
         return self._stream(self._matches(pattern))
 
     def rglob(self, pattern: str) -> AsyncItemStream[Self]:
-        """Yields what matches a pattern in this directory and all those below it: `glob` with `**/` before it."""
+        """Yields what matches a pattern in this directory and all those below it: `glob` with `**/` before it.
+
+        Args:
+            pattern: as for `glob`.
+        """
         return self.glob(f"**/{pattern}")
 
     async def read_bytes(self) -> bytes:
@@ -107,18 +111,31 @@ class AsyncStoragePath(LocationPath):
         return bytes(await storage._read_whole(path))
 
     async def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """Returns the object as text."""
+        """Returns the object as text.
+
+        Args:
+            encoding, errors: as for the built-in `open`.
+        """
         return (await self.read_bytes()).decode(encoding, errors)
 
     async def write_bytes(self, data: bytes) -> int:
-        """Stores an object, and returns its size."""
+        """Stores an object, and returns its size.
+
+        Args:
+            data: the content of the object.
+        """
         storage, path = await self._at()
         view = memoryview(data).cast("B")
         await storage.write(path, _once(bytes(view)))
         return len(view)
 
     async def write_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
-        """Stores a text, and returns its length. Line feeds stay as they are."""
+        """Stores a text, and returns its length. Line feeds stay as they are.
+
+        Args:
+            text: the content of the object.
+            encoding, errors: as for the built-in `open`.
+        """
         await self.write_bytes(text.encode(encoding, errors))
         return len(text)
 
@@ -131,7 +148,13 @@ class AsyncStoragePath(LocationPath):
     @overload
     def open(self, mode: Literal["w", "x"], **options: Unpack[OpenOptions]) -> Opening[AsyncTextWriter]: ...
     def open(self, mode: FileMode = "rb", **options: Unpack[OpenOptions]) -> Opening[Any]:
-        """Opens the object as a file. See `AsyncAreaStorage.open`."""
+        """Opens the object as a file, as `AsyncSession.open` does.
+
+        Args:
+            mode: `"rb"` or `"r"` to read it, `"wb"` or `"w"` to replace it, `"xb"` or `"x"` to make a new one.
+            encoding, errors, newline, content_type, metadata, options, if_match, version, encryption: as for
+                `AsyncSession.open`.
+        """
 
         async def begin() -> Any:
             storage, path = await self._at()
@@ -141,6 +164,9 @@ class AsyncStoragePath(LocationPath):
 
     async def unlink(self, missing_ok: bool = False) -> None:  # noqa: FBT002 - as `pathlib` has it
         """Deletes the object. A directory stays.
+
+        Args:
+            missing_ok: whether an object that does not exist is no error.
 
         Raises:
             NotFoundError: there is no such object, and `missing_ok` is not set.
@@ -153,12 +179,21 @@ class AsyncStoragePath(LocationPath):
         await storage.delete(path)
 
     async def rename(self, target: Written) -> Self:
-        """Moves the object or directory, with the rules of `AsyncSession.move`, and returns the new path."""
+        """Moves the object or directory, with the rules of `AsyncSession.move`, and returns the new path.
+
+        Args:
+            target: the new location.
+        """
         await self._bound.copy(self, target, self._storage_type, None, move=True)
         return type(self)(target, self._transfers, self._storage_type)
 
     async def copy_to(self, dst: Written, *, on_progress: OnProgress | None = None) -> TransferReport:
-        """Copies the object or directory, with the rules of `AsyncSession.copy`."""
+        """Copies the object or directory, with the rules of `AsyncSession.copy`.
+
+        Args:
+            dst: the destination, as for `AsyncSession.copy`.
+            on_progress: called with a `Progress` at most ten times a second.
+        """
         return await self._bound.copy(self, dst, self._storage_type, on_progress)
 
     @overload
@@ -170,7 +205,13 @@ class AsyncStoragePath(LocationPath):
     async def sync_to(
         self, dst: Written, *, dry_run: bool = False, **options: Unpack[SyncOptions]
     ) -> TransferReport | SyncPlan:
-        """Syncs the directory to another one, with the rules and options of `AsyncSession.sync`."""
+        """Syncs the directory to another one, with the rules and options of `AsyncSession.sync`.
+
+        Args:
+            dst: the directory to change.
+            dry_run: whether only to return the plan.
+            options: the options of `AsyncSession.sync`; see `SyncOptions`.
+        """
         rules = Rules.of(
             options.get("compare", "size+mtime"),
             options.get("include", ()),

@@ -115,7 +115,13 @@ class Limits:
             return None
         limit = self.endpoints.get(endpoint)
         if limit is None:
+            first = provider.features.first_requests
             limit = self.endpoints[endpoint] = AdaptiveLimit(
-                self._most_requests, endpoint=endpoint, on_change=self.count_workers, landing=self.landing
+                self._most_requests,
+                INITIAL if first is None else first,
+                large_initial=LARGE_INITIAL if first is None else first,
+                endpoint=endpoint,
+                on_change=self.count_workers,
+                landing=self.landing,
             )
         return limit

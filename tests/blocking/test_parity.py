@@ -153,13 +153,6 @@ def test_signatures_agree(facade: type, name: str, twin: Callable[..., object], 
 _OWN_WORDS = {"list", "ls", "write", "open", "close", "upload_many", "download_many"}
 """Methods that print, or that take or return something else than their twin: their docstrings differ in some lines."""
 
-_PLACE = {
-    "    provider: the remote's name, in any case.",
-    '    storage_type: `"private"` or `"public"`.',
-    '    utype: the area, `"private"` or `"public"`.',
-}
-"""What the documentation of `StorageManager` adds to that of `AreaStorage`."""
-
 
 @pytest.mark.parametrize(("facade", "name", "twin", "ours"), _methods())
 def test_docstrings_are_whole(
@@ -169,15 +162,14 @@ def test_docstrings_are_whole(
     if name.startswith("_"):
         return
     inherited = facade is UnitStorage and name not in vars(UnitStorage)
-    documented = getattr(AsyncAreaStorage, name, twin) if inherited or facade is StorageManager else twin
+    documented = getattr(AsyncAreaStorage, name, twin) if inherited else twin
     documented = documented.fget if isinstance(documented, property) else documented
     assert callable(documented)
     mine, theirs = (inspect.getdoc(ours) or "").splitlines(), blocking_lines(documented)
     assert mine
     assert not any(phrase in line for line in mine for phrase in ("Twin:", "See `Async", "await ", " async def"))
     if name not in _OWN_WORDS:
-        added = {*_PLACE, "Args:", ""} if facade is StorageManager else set()
-        assert [line for line in mine if line not in added] == [line for line in theirs if line not in added]
+        assert mine == theirs
         return
     for section in ("Args:", "Returns:", "Raises:", "Example:"):
         assert section not in theirs or section in mine

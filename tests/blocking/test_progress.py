@@ -73,7 +73,7 @@ def test_a_transfer_shows_a_bar_on_a_terminal(
     shown = terminal.close()
     assert "upload" in shown
     assert "download" in shown
-    assert "1 of 1 files" in shown
+    assert "1 of 1 file" in shown
     assert "1.0 MB of 1.0 MB" in shown
 
 

@@ -105,6 +105,17 @@ def test_calls_of_a_session_share_an_endpoints_limit(tmp_path: Path) -> None:
     threads.close()
 
 
+def test_a_provider_says_how_many_requests_come_first(tmp_path: Path) -> None:
+    """A service that one slow disk may stand behind gets two requests of each size at the start."""
+    limits, threads = Limits(max_concurrency=64, max_memory_bytes=64 * MiB), Threads(1)
+    provider = LocalProvider(tmp_path, threads)
+    provider.features = replace(provider.features, endpoint="somewhere", first_requests=2)
+    limit = limits.requests(provider)
+    assert limit is not None
+    assert (limit.limit, limit.large_limit, limit.places) == (2, 2, 4)
+    threads.close()
+
+
 async def test_limit_never_falls_below_one(clock: Clock) -> None:
     """However often it is throttled, one request stays allowed."""
     limit = AdaptiveLimit(8, clock=clock)

@@ -68,6 +68,7 @@ _FEATURES = Features(
     ranges=False,
     presign=True,
     max_size=1 << 62,
+    first_requests=2,  # one slow disk may be behind an engine
 )
 
 

@@ -111,6 +111,9 @@ class AsyncFileReader:
     async def read(self, size: int | None = -1) -> bytes:
         """Returns the next `size` bytes, fewer only at the end; with -1 or None all that follow.
 
+        Args:
+            size: the most bytes to return.
+
         Raises:
             PreconditionFailedError: the object was replaced since the file was opened.
             ChecksumMismatchError: these are the last bytes, all bytes before were read, too, and the checksum of all of
@@ -125,6 +128,9 @@ class AsyncFileReader:
 
     async def readinto(self, buffer: Buffer) -> int:
         """Fills the buffer with the next bytes, and returns how many: fewer than its size only at the end.
+
+        Args:
+            buffer: a writable buffer.
 
         Raises as `read`.
         """
@@ -142,7 +148,11 @@ class AsyncFileReader:
         return done
 
     async def readline(self, size: int | None = -1) -> bytes:
-        """Returns the next line with its line feed, at most `size` bytes; `b""` at the end. Raises as `read`."""
+        """Returns the next line with its line feed, at most `size` bytes; `b""` at the end. Raises as `read`.
+
+        Args:
+            size: the most bytes to return; -1 or None: the whole line.
+        """
         self._check_open()
         most = self.size if size is None or size < 0 else min(self._position + size, self.size)
         self._begin(self._position)

@@ -75,11 +75,18 @@ class AsyncFileWriter:
         return self._written
 
     async def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Raises `io.UnsupportedOperation`: an object is written from its start to its end."""
+        """Raises `io.UnsupportedOperation`: an object is written from its start to its end.
+
+        Args:
+            offset, whence: as for `io.IOBase.seek`.
+        """
         raise io.UnsupportedOperation(f"seek to {offset} ({whence}) in {self.name}: a file that is written cannot seek")
 
     async def write(self, data: Buffer) -> int:
         """Writes bytes, and returns how many. Waits while the upload is slower than the caller.
+
+        Args:
+            data: the bytes to write.
 
         Raises:
             StorageError: the upload has failed; nothing is stored.
