@@ -155,7 +155,8 @@ class AsyncAreaStorage(AreaFiles):
         """Uploads files under names of their own. Otherwise like `upload`.
 
         Args:
-            pairs: pairs of a local and a remote path; read as fast as the files are sent.
+            pairs: pairs of a local and a remote path; read as fast as the files are sent. The second of two files with
+                one remote path fails with `UnsafePathError`.
             content_type: as for `upload`.
             metadata: as for `upload`.
             options, overwrite: as for `upload`.
@@ -183,7 +184,8 @@ class AsyncAreaStorage(AreaFiles):
         """Downloads objects to files. Otherwise like `download`.
 
         Args:
-            pairs: pairs of a remote and a local path; read as fast as the objects arrive.
+            pairs: pairs of a remote and a local path; read as fast as the objects arrive. The second of two objects
+                with one local path fails with `UnsafePathError`.
             overwrite: as for `download`.
             on_progress: as for `download`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
