@@ -16,6 +16,13 @@ from tests.sessions import MiB, settings_for
 
 
 @pytest.fixture
+async def disk_user(tmp_path: Path) -> AsyncIterator[Browser]:
+    """The page of somebody who has this machine's disks."""
+    async with running_page(Settings(home=tmp_path / "home", sdk_configuration=False)) as browser:
+        yield browser
+
+
+@pytest.fixture
 async def user(tmp_path: Path) -> AsyncIterator[Browser]:
     """The page of somebody who has this machine's disks and the embedded hub's unit."""
     settings = Settings(home=tmp_path / "home", sdk_configuration=False)

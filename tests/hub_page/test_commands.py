@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.hub_page.page_client import ME, browser
 
@@ -64,12 +65,17 @@ async def test_ui_opens_a_browser_and_ends_when_told(tmp_path: Path) -> None:
                 assert await process.wait() == 143
 
 
-async def test_hub_serve_has_the_page_unless_told_otherwise(tmp_path: Path) -> None:
-    """Programs are served either way."""
-    async with serving(tmp_path / "a", "hub", "serve", "--port", "0", "--sign-up") as (url, _), browser(url) as user:
+async def test_hub_serve_has_the_page(tmp_path: Path) -> None:
+    """People sign in there without another option."""
+    async with serving(tmp_path, "hub", "serve", "--port", "0", "--sign-up") as (url, _), browser(url) as user:
         assert (await user.get("")).headers["Content-Type"].startswith("text/html")
         assert (await user.sign_in(ME)).status == 200
-    async with serving(tmp_path / "b", "hub", "serve", "--port", "0", "--no-page") as (url, _):
+
+
+@pytest.mark.long
+async def test_hub_serve_has_no_page_if_told_so(tmp_path: Path) -> None:
+    """Programs are served all the same."""
+    async with serving(tmp_path, "hub", "serve", "--port", "0", "--no-page") as (url, _):
         async with aiohttp.ClientSession() as http, http.get(url) as response:
             assert response.status == 404
         async with aiohttp.ClientSession() as http, http.get(f"{url}/healthz") as response:

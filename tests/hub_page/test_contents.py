@@ -17,17 +17,17 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 HTML = b"<html><script>alert(1)</script></html>"
 
 
-async def test_a_file_is_an_attachment(user: Browser, tmp_path: Path) -> None:
+async def test_a_file_is_an_attachment(disk_user: Browser, tmp_path: Path) -> None:
     """Whatever it holds, no browser shows it as a page of this site; ranges and conditions work."""
     (tmp_path / "page.html").write_bytes(HTML)
     location = f"local:{tmp_path}/page.html"
-    answer = await user.get("page/file", location=location)
+    answer = await disk_user.get("page/file", location=location)
     assert (answer.status, answer.content) == (200, HTML)
     assert answer.headers["Content-Type"] == "application/octet-stream"
     assert answer.headers["Content-Disposition"].startswith("attachment;")
     assert answer.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    head = await user.request("HEAD", "page/file", headers=None, data=None, location=location)
+    head = await disk_user.request("HEAD", "page/file", headers=None, data=None, location=location)
     assert (head.status, head.content, head.headers["Content-Length"]) == (200, b"", str(len(HTML)))
     for given, status, content in (
         ("bytes=1-4", 206, HTML[1:5]),
@@ -39,11 +39,11 @@ async def test_a_file_is_an_attachment(user: Browser, tmp_path: Path) -> None:
         ("bytes=4-1", 200, HTML),
         ("lines=1-2", 200, HTML),
     ):
-        part = await user.request("GET", "page/file", headers={"Range": given}, data=None, location=location)
+        part = await disk_user.request("GET", "page/file", headers={"Range": given}, data=None, location=location)
         assert (part.status, part.content) == (status, content), given
-    assert (await user.get("page/file", location=f"local:{tmp_path}/")).code == "is_directory"
-    assert (await user.get("page/file", location=f"local:{tmp_path}")).code == "is_directory"
-    assert (await user.get("page/file", location=f"local:{tmp_path}/none")).code == "not_found"
+    assert (await disk_user.get("page/file", location=f"local:{tmp_path}/")).code == "is_directory"
+    assert (await disk_user.get("page/file", location=f"local:{tmp_path}")).code == "is_directory"
+    assert (await disk_user.get("page/file", location=f"local:{tmp_path}/none")).code == "not_found"
 
 
 async def test_conditions_on_a_file(user: Browser) -> None:
@@ -73,16 +73,16 @@ def test_no_name_gets_out_of_a_header(name: str) -> None:
     assert value.endswith(value.rpartition("filename*=UTF-8''")[2])
 
 
-async def test_a_hostile_name_is_downloaded(user: Browser, tmp_path: Path) -> None:
+async def test_a_hostile_name_is_downloaded(disk_user: Browser, tmp_path: Path) -> None:
     """Quotes, line ends and markup in it change no header."""
     name = 'x"\r\nSet-Cookie: a=b; <img src=x>.html'
     (tmp_path / name).write_text("x")
-    answer = await user.get("page/file", location=f"local:{tmp_path}/{name}")
+    answer = await disk_user.get("page/file", location=f"local:{tmp_path}/{name}")
     assert (answer.status, answer.content) == (200, b"x")
     assert "Set-Cookie" not in answer.headers
 
 
-async def test_previews(user: Browser, tmp_path: Path) -> None:
+async def test_previews(disk_user: Browser, tmp_path: Path) -> None:
     """Text, rows and images are told by their bytes; the beginning of a long text ends at a whole character."""
     files = {
         "a.txt": "grüße".encode(),
@@ -98,7 +98,7 @@ async def test_previews(user: Browser, tmp_path: Path) -> None:
     }
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    found = {name: (await user.get("page/preview", location=f"local:{tmp_path}/{name}")).tree for name in files}
+    found = {name: (await disk_user.get("page/preview", location=f"local:{tmp_path}/{name}")).tree for name in files}
     kinds = {name: each["kind"] for name, each in found.items()}
     assert kinds == {
         "a.txt": "text",
@@ -119,14 +119,14 @@ async def test_previews(user: Browser, tmp_path: Path) -> None:
     assert set(found["long.txt"]["text"]) == {"ü"}
     assert (found["long.txt"]["truncated"], found["a.txt"]["truncated"]) == (True, False)
     assert len(found["long.csv"]["rows"]) == 200
-    image = await user.get("page/image", location=f"local:{tmp_path}/c.png")
+    image = await disk_user.get("page/image", location=f"local:{tmp_path}/c.png")
     assert (image.status, image.headers["Content-Type"], image.content) == (200, "image/png", PNG)
     assert image.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
     for name in ("fake.png", "a.txt", "empty"):
-        assert (await user.get("page/image", location=f"local:{tmp_path}/{name}")).status in (413, 415)
+        assert (await disk_user.get("page/image", location=f"local:{tmp_path}/{name}")).status in (413, 415)
 
 
-async def test_a_directory_is_a_zip_file(user: Browser, tmp_path: Path) -> None:
+async def test_a_directory_is_a_zip_file(disk_user: Browser, tmp_path: Path) -> None:
     """Small and large files, empty ones, empty directories and odd names are in it, each under a name of its own."""
     files = {
         "a.txt": b"a",
@@ -143,7 +143,7 @@ async def test_a_directory_is_a_zip_file(user: Browser, tmp_path: Path) -> None:
         (top / name).parent.mkdir(parents=True, exist_ok=True)
         (top / name).write_bytes(content)
     (top / "nothing in it").mkdir()
-    answer = await user.get("page/zip", location=f"local:{top}/")
+    answer = await disk_user.get("page/zip", location=f"local:{top}/")
     assert answer.status == 200
     assert 'filename="top.zip"' in answer.headers["Content-Disposition"]
     with zipfile.ZipFile(io.BytesIO(answer.content)) as zipped:
@@ -156,13 +156,13 @@ async def test_a_directory_is_a_zip_file(user: Browser, tmp_path: Path) -> None:
         assert not [name for name in names if "\\" in name or ".." in name or name.startswith("/")]
 
 
-async def test_several_locations_are_one_zip_file(user: Browser, tmp_path: Path) -> None:
+async def test_several_locations_are_one_zip_file(disk_user: Browser, tmp_path: Path) -> None:
     """Files and directories, of which two may have the same name."""
     for name in ("x/f", "y/f"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(name)
     query = "&".join(f"location=local:{tmp_path}/{name}" for name in ("x/f", "y/f", "x/"))
-    async with user.http.get(f"{user.base}page/zip?{query}") as response:
+    async with disk_user.http.get(f"{disk_user.base}page/zip?{query}") as response:
         content = await response.read()
     with zipfile.ZipFile(io.BytesIO(content)) as zipped:
         assert {name: zipped.read(name) for name in zipped.namelist()} == {
@@ -171,11 +171,11 @@ async def test_several_locations_are_one_zip_file(user: Browser, tmp_path: Path)
             "x/": b"",
             "x/f": b"x/f",
         }
-    assert (await user.get("page/zip")).code == "invalid_location"
-    assert (await user.get("page/zip", location=f"local:{tmp_path}/none")).code == "not_found"
+    assert (await disk_user.get("page/zip")).code == "invalid_location"
+    assert (await disk_user.get("page/zip", location=f"local:{tmp_path}/none")).code == "not_found"
 
 
-async def test_a_zip_file_that_fails_is_never_whole(user: Browser, tmp_path: Path) -> None:
+async def test_a_zip_file_that_fails_is_never_whole(disk_user: Browser, tmp_path: Path) -> None:
     """A file that cannot be read cuts the connection, so that no part of the directory is taken for all of it."""
     top = tmp_path / "top"
     top.mkdir()
@@ -184,7 +184,7 @@ async def test_a_zip_file_that_fails_is_never_whole(user: Browser, tmp_path: Pat
     import aiohttp
 
     with pytest.raises(aiohttp.ClientError):
-        await user.get("page/zip", location=f"local:{top}/")
+        await disk_user.get("page/zip", location=f"local:{top}/")
 
 
 @pytest.mark.parametrize(

@@ -69,20 +69,20 @@ async def test_copy_move_rename_and_delete(user: Browser, tmp_path: Path) -> Non
     assert page.status == 200
 
 
-async def test_names_that_look_like_patterns_are_names(user: Browser, tmp_path: Path) -> None:
+async def test_names_that_look_like_patterns_are_names(disk_user: Browser, tmp_path: Path) -> None:
     """A file that is called `*` is that file, also after it has gone."""
     for name in ("*", "a", "b[1]"):
         (tmp_path / name).write_text(name)
     copied = await run(
-        user,
+        disk_user,
         verb="copy",
         sources=[f"local:{tmp_path}/*", f"local:{tmp_path}/b[1]"],
         destination=f"local:{tmp_path}/to/",
     )
     assert copied["state"] == "done"
     assert sorted(os.listdir(tmp_path / "to")) == ["*", "b[1]"]
-    assert (await run(user, verb="delete", sources=[f"local:{tmp_path}/*"]))["state"] == "done"
-    gone = await user.post(
+    assert (await run(disk_user, verb="delete", sources=[f"local:{tmp_path}/*"]))["state"] == "done"
+    gone = await disk_user.post(
         "page/jobs", {"verb": "move", "sources": [f"local:{tmp_path}/*"], "destination": f"local:{tmp_path}/to/"}
     )
     assert gone.code == "not_found"
@@ -170,16 +170,18 @@ async def test_changes_are_told_as_they_happen(user: Browser, tmp_path: Path) ->
                     break
 
 
-async def test_the_number_of_followers_and_jobs_is_limited(user: Browser, tmp_path: Path, monkeypatch: Any) -> None:
+async def test_the_number_of_followers_and_jobs_is_limited(
+    disk_user: Browser, tmp_path: Path, monkeypatch: Any
+) -> None:
     """One more of either is refused, and says why."""
     from dxflow_async.hub_page import events as following
 
     monkeypatch.setattr(following, "MAX_CLIENTS", 1)
     monkeypatch.setattr(jobs, "MAX_RUNNING", 0)
-    async with user.open("GET", "page/events"):
-        assert (await user.get("page/events")).code == "too_many"
+    async with disk_user.open("GET", "page/events"):
+        assert (await disk_user.get("page/events")).code == "too_many"
     plan = {"verb": "copy", "sources": [f"local:{tmp_path}/x"], "destination": f"local:{tmp_path}/y"}
-    refused = await user.post("page/jobs", plan)
+    refused = await disk_user.post("page/jobs", plan)
     assert (refused.status, refused.code) == (429, "too_many")
 
 

@@ -18,7 +18,7 @@ from tests.hub_page.page_client import Browser, running_page
 
 
 async def test_a_request_that_brings_no_bytes_ends(
-    user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    disk_user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The upload stays at the bytes that came."""
     monkeypatch.setattr(tus, "_STALL_SECONDS", 0.2)
@@ -27,21 +27,21 @@ async def test_a_request_that_brings_no_bytes_ends(
         yield b"abc"
         await asyncio.sleep(30)
 
-    upload = (await user.create(f"local:{tmp_path}/x", 6)).headers["Location"]
-    answer = await user.patch(upload, 0, slow())
+    upload = (await disk_user.create(f"local:{tmp_path}/x", 6)).headers["Location"]
+    answer = await disk_user.patch(upload, 0, slow())
     assert (answer.status, answer.code) == (408, "stalled")
-    assert (await user.patch(upload, 3, b"def")).status == 204
+    assert (await disk_user.patch(upload, 3, b"def")).status == 204
     assert (tmp_path / "x").read_bytes() == b"abcdef"
 
 
 @pytest.mark.parametrize("path", ["page/file", "page/zip"])
 async def test_an_answer_that_nobody_reads_ends(
-    user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+    disk_user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """It holds its memory and its source no longer than a minute, and is cut, so that it does not look whole."""
     monkeypatch.setattr(answers, "_SLOW_SECONDS", 0.3)
     (tmp_path / "large").write_bytes(bytes(64 << 20))
-    async with user.open("GET", path, location=f"local:{tmp_path}/large") as response:
+    async with disk_user.open("GET", path, location=f"local:{tmp_path}/large") as response:
         await asyncio.sleep(1.5)
         with pytest.raises(aiohttp.ClientError):
             await response.read()

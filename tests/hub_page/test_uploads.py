@@ -24,16 +24,16 @@ async def left(directory: Path) -> list[str]:
     )
 
 
-async def test_a_file_is_stored_with_its_last_byte(user: Browser, tmp_path: Path) -> None:
+async def test_a_file_is_stored_with_its_last_byte(disk_user: Browser, tmp_path: Path) -> None:
     """In one request or in several; the last answer comes when the file is there, and says its offset."""
-    answer = await user.upload(f"local:{tmp_path}/in/one.bin", CONTENT)
+    answer = await disk_user.upload(f"local:{tmp_path}/in/one.bin", CONTENT)
     assert (answer.status, answer.headers["Upload-Offset"]) == (201, str(len(CONTENT)))
     assert (tmp_path / "in/one.bin").read_bytes() == CONTENT
-    created = await user.create(f"local:{tmp_path}/in/two.bin", len(CONTENT), fingerprint="mine")
+    created = await disk_user.create(f"local:{tmp_path}/in/two.bin", len(CONTENT), fingerprint="mine")
     upload = created.headers["Location"]
     assert "/" not in upload, "relative to the URL of the request"
-    assert (await user.patch(upload, 0, CONTENT[:1000])).headers["Upload-Offset"] == "1000"
-    listed = (await user.get("page/uploads/")).tree["uploads"]
+    assert (await disk_user.patch(upload, 0, CONTENT[:1000])).headers["Upload-Offset"] == "1000"
+    listed = (await disk_user.get("page/uploads/")).tree["uploads"]
     assert listed == [
         {
             "id": upload,
@@ -44,17 +44,17 @@ async def test_a_file_is_stored_with_its_last_byte(user: Browser, tmp_path: Path
         }
     ]
     assert not (tmp_path / "in/two.bin").exists()
-    assert (await user.patch(upload, 999, CONTENT[999:])).code == "wrong_offset"
-    assert (await user.patch(upload, 1000, CONTENT[1000:])).status == 204
+    assert (await disk_user.patch(upload, 999, CONTENT[999:])).code == "wrong_offset"
+    assert (await disk_user.patch(upload, 1000, CONTENT[1000:])).status == 204
     assert (tmp_path / "in/two.bin").read_bytes() == CONTENT
-    assert (await user.get("page/uploads/")).tree == {"uploads": []}
-    assert await user.offset(upload) == len(CONTENT), "for a client that missed the answer"
+    assert (await disk_user.get("page/uploads/")).tree == {"uploads": []}
+    assert await disk_user.offset(upload) == len(CONTENT), "for a client that missed the answer"
 
 
-async def test_an_empty_file_is_stored(user: Browser, tmp_path: Path) -> None:
+async def test_an_empty_file_is_stored(disk_user: Browser, tmp_path: Path) -> None:
     """It has no byte whose coming could store it."""
-    assert (await user.upload(f"local:{tmp_path}/empty", b"")).status == 201
-    assert (await user.create(f"local:{tmp_path}/empty too", 0)).status == 201
+    assert (await disk_user.upload(f"local:{tmp_path}/empty", b"")).status == 201
+    assert (await disk_user.create(f"local:{tmp_path}/empty too", 0)).status == 201
     assert (tmp_path / "empty").read_bytes() == (tmp_path / "empty too").read_bytes() == b""
 
 
@@ -81,30 +81,32 @@ async def test_a_broken_request_goes_on_where_it_stopped(user: Browser, tmp_path
     assert stored.content == CONTENT
 
 
-async def test_what_is_given_up_leaves_nothing(user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_given_up_leaves_nothing(
+    disk_user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a DELETE, by an hour without a byte, or by another upload of the same file; no work file stays."""
     directory = tmp_path / "in"
     directory.mkdir()
-    first = (await user.create(f"local:{directory}/a", 2 << 20, body=CONTENT)).headers["Location"]
-    assert (await user.request("DELETE", f"page/uploads/{first}")).status == 204
-    assert await user.offset(first) is None
-    second = (await user.create(f"local:{directory}/b", 2 << 20, body=CONTENT)).headers["Location"]
-    third = (await user.create(f"local:{directory}/b", 2 << 20, body=CONTENT)).headers["Location"]
-    assert (await user.offset(second), await user.offset(third)) == (None, len(CONTENT))
+    first = (await disk_user.create(f"local:{directory}/a", 2 << 20, body=CONTENT)).headers["Location"]
+    assert (await disk_user.request("DELETE", f"page/uploads/{first}")).status == 204
+    assert await disk_user.offset(first) is None
+    second = (await disk_user.create(f"local:{directory}/b", 2 << 20, body=CONTENT)).headers["Location"]
+    third = (await disk_user.create(f"local:{directory}/b", 2 << 20, body=CONTENT)).headers["Location"]
+    assert (await disk_user.offset(second), await disk_user.offset(third)) == (None, len(CONTENT))
     monkeypatch.setattr(uploads, "EXPIRY_SECONDS", 0.0)
     monkeypatch.setattr("dxflow_async.hub_page.visitors._SWEEP_SECONDS", 0.01)
     async with asyncio.timeout(60):
-        while (await user.get("page/uploads/")).tree["uploads"]:  # noqa: ASYNC110 - the server is asked
+        while (await disk_user.get("page/uploads/")).tree["uploads"]:  # noqa: ASYNC110 - the server is asked
             await asyncio.sleep(0.1)
     assert await left(directory) == []
 
 
-async def test_an_existing_file_is_kept_where_that_was_asked(user: Browser, tmp_path: Path) -> None:
+async def test_an_existing_file_is_kept_where_that_was_asked(disk_user: Browser, tmp_path: Path) -> None:
     """It is refused before a byte is sent; without the wish it is replaced."""
     (tmp_path / "there").write_text("old")
-    answer = await user.create(f"local:{tmp_path}/there", 3, overwrite="no")
+    answer = await disk_user.create(f"local:{tmp_path}/there", 3, overwrite="no")
     assert (answer.status, answer.code) == (409, "exists")
-    assert (await user.upload(f"local:{tmp_path}/there", b"new")).status == 201
+    assert (await disk_user.upload(f"local:{tmp_path}/there", b"new")).status == 201
     assert (tmp_path / "there").read_text() == "new"
 
 
@@ -124,14 +126,16 @@ async def test_refused_uploads(user: Browser, tmp_path: Path) -> None:
     assert (await user.patch("guessed", 0, b"abc")).code == "not_found"
 
 
-async def test_the_number_of_uploads_is_limited(user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_uploads_is_limited(
+    disk_user: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One more than fits has to wait."""
     monkeypatch.setattr(uploads, "MAX_UPLOADS", 2)
-    made = [await user.create(f"local:{tmp_path}/{number}", 3) for number in range(3)]
+    made = [await disk_user.create(f"local:{tmp_path}/{number}", 3) for number in range(3)]
     assert [each.status for each in made] == [201, 201, 429]
     assert "Retry-After" in made[2].headers
-    assert (await user.patch(made[0].headers["Location"], 0, b"abc")).status == 204
-    assert (await user.upload(f"local:{tmp_path}/2", b"abc")).status == 201
+    assert (await disk_user.patch(made[0].headers["Location"], 0, b"abc")).status == 204
+    assert (await disk_user.upload(f"local:{tmp_path}/2", b"abc")).status == 201
 
 
 async def test_uploads_belong_to_their_visitor(tmp_path: Path) -> None:

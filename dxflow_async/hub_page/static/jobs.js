@@ -10,15 +10,14 @@ export class Jobs extends EventTarget {
     this.watcher = watcher;
     this.jobs = new Map();
     this.rates = new Map();
+    this.newer = new Set();
     this.source = null;
     this.timer = null;
   }
 
   /** Fetches the jobs and follows their changes. */
   async follow() {
-    const { jobs } = await call("GET", "page/jobs");
-    this.jobs = new Map(jobs.map((job) => [job.id, job]));
-    this._changed();
+    await this._fetch();
     this._listen();
   }
 
@@ -56,6 +55,7 @@ export class Jobs extends EventTarget {
 
   take(job) {
     const before = this.jobs.get(job.id);
+    this.newer.add(job.id);
     this.jobs.set(job.id, job);
     const rates = this.rates.get(job.id) ?? [];
     this.rates.set(job.id, rates);
@@ -69,15 +69,36 @@ export class Jobs extends EventTarget {
   }
 
   _remove(id) {
+    this.newer.add(id);
     this.jobs.delete(id);
     this.rates.delete(id);
+    this._changed();
+  }
+
+  /* What came by another way while the answer was on its way is newer than the answer. */
+  async _fetch() {
+    const first = this.jobs.size === 0;
+    const newer = new Set();
+    this.newer = newer;
+    const { jobs } = await call("GET", "page/jobs");
+    const due = new Map(jobs.map((job) => [job.id, job]));
+    for (const id of [...this.jobs.keys()]) if (!due.has(id) && !newer.has(id)) this._remove(id);
+    for (const [id, job] of due) {
+      if (newer.has(id)) continue;
+      if (first) this.jobs.set(id, job);
+      else this.take(job);
+    }
     this._changed();
   }
 
   _listen() {
     const source = new EventSource(address("page/events"));
     this.source = source;
-    source.addEventListener("open", () => this.watcher.reachable(true));
+    source.addEventListener("open", () => {
+      this.watcher.reachable(true);
+      // The server tells only what changes from now on.
+      this._fetch().catch(() => {});
+    });
     source.addEventListener("job", (event) => this.take(JSON.parse(event.data)));
     source.addEventListener("removed", (event) => this._remove(JSON.parse(event.data).id));
     source.addEventListener("error", () => {

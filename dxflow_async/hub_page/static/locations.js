@@ -52,7 +52,7 @@ export function placeOf(location, places) {
 export function lastName(location) {
   const text = trimmed(location);
   const name = text.slice(text.lastIndexOf("/") + 1) || text;
-  return location.startsWith(ODD) ? plain(ODD + name).replace(ODD, "") : name;
+  return location.startsWith(ODD) ? escaped(name) : name;
 }
 
 /** The steps from a place to a location. */
@@ -94,4 +94,25 @@ function plain(location) {
 function encoded(location) {
   if (location.startsWith(ODD)) return location.slice(ODD.length);
   return encodeURIComponent(location).replaceAll("%2F", "/").replace(/[!'()*]/gu, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/* A percent-encoded name as the server shows it: with escapes for the bytes that are not UTF-8. */
+function escaped(name) {
+  return name.replace(/(?:%[0-9A-F]{2})+/giu, (run) => {
+    let made = "";
+    for (let at = 0; at < run.length;) {
+      const width = [3, 6, 9, 12].find((each) => decodes(run.slice(at, at + each)));
+      made += width ? decodeURIComponent(run.slice(at, at + width)) : `\\x${run.slice(at + 1, at + 3).toLowerCase()}`;
+      at += width ?? 3;
+    }
+    return made;
+  });
+}
+
+function decodes(text) {
+  try {
+    return Boolean(decodeURIComponent(text));
+  } catch {
+    return false;
+  }
 }

@@ -24,6 +24,9 @@ PATIENCE = 40_000
 # The page asks whether somebody is signed in, and Chromium reports each refused request as an error.
 _EXPECTED = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
+# Chromium reports the requests of a page that has no connection, too.
+_UNREACHABLE = re.compile(r"Failed to load resource: net::ERR_[A-Z_]+")
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -32,7 +35,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         pytest.skip("Chromium is not installed: install Debian's package chromium to run the tests of the hub's page")
     expect.set_options(timeout=PATIENCE)
-    options = ["--no-sandbox"] if os.geteuid() == 0 else []
+    options = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=options)
         try:
@@ -48,12 +51,14 @@ class Visit:
         page: Playwright's page.
         base: the URL of the page, with a slash at its end.
         refused: the statuses of refused requests that the test expects.
+        unreachable: whether the test takes the connection away.
     """
 
     def __init__(self, page: Page, base: str) -> None:
         self.page = page
         self.base = base
         self.refused: set[int] = set()
+        self.unreachable = False
         self.problems: list[str] = []
         self._refused: dict[int, str] = {}
         page.on("console", lambda message: self._heard(message.type, message.text, message.location.get("url", "")))
@@ -114,10 +119,10 @@ class Visit:
         if kind not in ("error", "warning"):
             return
         refused = _EXPECTED.match(text)
-        if refused is None:
-            self.problems.append(text)
-        else:
+        if refused is not None:
             self._refused[int(refused[1])] = url
+        elif not (self.unreachable and _UNREACHABLE.match(text)):
+            self.problems.append(text)
 
 
 @contextmanager

@@ -6,13 +6,13 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, suppress
-from typing import TypeVar
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp import web
 
-__all__ = ["behind_a_prefix", "on_a_thread"]
+__all__ = ["Relay", "behind_a_prefix", "on_a_thread"]
 
 _T = TypeVar("_T")
 
@@ -114,3 +114,68 @@ class behind_a_prefix(AbstractAsyncContextManager[str]):  # noqa: N801 - used as
             async for piece in answer.content.iter_any():
                 await response.write(piece)
             return response
+
+
+class Relay:
+    """A network between a browser and a page that can break.
+
+    Args:
+        url: the base URL of the page.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._target = urlsplit(url)
+        self._port = 0
+        self._server: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        await self._listen()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self._break()
+
+    @property
+    def url(self) -> str:
+        """The base URL for the browser."""
+        return f"http://127.0.0.1:{self._port}/"
+
+    def cut(self) -> None:
+        """Breaks all connections, and refuses new ones. Blocks; for other threads than the relay's."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self._break(), self._loop).result(30)
+
+    def mend(self) -> None:
+        """Accepts connections again. Blocks; for other threads than the relay's."""
+        assert self._loop is not None
+        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(30)
+
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def _break(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection(self._target.hostname, self._target.port)
+        self._writers |= {writer, back}
+        try:
+            await asyncio.gather(_pass_bytes(reader, back), _pass_bytes(there, writer))
+        finally:
+            self._writers -= {writer, back}
+
+
+async def _pass_bytes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Passes bytes on to the end of either side."""
+    with suppress(ConnectionError):
+        while piece := await reader.read(1 << 16):
+            writer.write(piece)
+            await writer.drain()
+    writer.close()

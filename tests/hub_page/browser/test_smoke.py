@@ -57,7 +57,7 @@ def test_hostile_names_are_text(me: Visit, disk: Path) -> None:
     shown = [SHOWN.get(name, name) for name in HOSTILE]
     assert {*shown, *(f"d{name}" for name in shown)} == set(me.names())
     assert not me.page.locator("img, #content b").count()
-    for name in shown:
+    for name in (shown[0], shown[3], shown[5]):
         me.row(f"d{name}").dblclick()
         expect(me.row("inside")).to_be_visible()
         expect(me.page.locator(".crumbs [aria-current]")).to_have_text(f"d{name}")
