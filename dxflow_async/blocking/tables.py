@@ -68,16 +68,16 @@ def fitted(name: str, columns: int | None, before: int, *, least: int = 5) -> st
     return text if columns is None else shortened(text, max(columns - before, least), ascii_only=shows_ascii_only())
 
 
-def difference_line(kind: str, size: int, path: str, reason: str) -> str:
+def difference_line(kind: str, size: int, path: str, reason: str, *, kind_columns: int = 10) -> str:
     """Formats a difference or an action: what it is, the size in bytes, the path, and why. It fits the terminal.
 
     Example:
         >>> difference_line("missing", 3, "a/b", "only in the first")
         'missing               3 a/b (only in the first)'
     """
-    before, after = f"{kind:<10} {size:>12} ", f" ({printable(reason)})"
+    before, after = f"{kind:<{kind_columns}} {size:>12} ", f" ({printable(reason)})" if reason else ""
     columns = terminal_columns()
-    if columns is not None and columns < len(before) + len(after) + _LEAST_NAME:  # the reason goes below
+    if after and columns is not None and columns < len(before) + len(after) + _LEAST_NAME:  # the reason goes below
         return f"{before}{fitted(path, columns, len(before))}\n    {fitted(after.strip(), columns, 4)}"
     return f"{before}{fitted(path, columns, len(before) + display_width(after))}{after}"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from cyclopts import App
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.fitting import display_width, fitted_row, padded, terminal_columns
+from dxflow_async.blocking.tables import fitted, write_line
 from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.places import area_name
 from dxflow_async.cli.run import Account, Flag, with_session
@@ -46,11 +47,19 @@ def show(*, json: Flag = False) -> int:
     Args:
         json: Print a JSON object on each line.
     """
-    for each in _settings():
-        if json:
+    found = [*_settings()]
+    if json:
+        for each in found:
             print_json("setting", asdict(each))
-        else:
-            write_line(f"{each.name:<20} {printable(str(each.value)):<30} {printable(each.origin)}")
+        return 0
+    rows = [(each.name, printable(str(each.value)), printable(each.origin)) for each in found]
+    columns = terminal_columns()
+    wanted = [20, 30, max(display_width(origin) for *_, origin in rows)]
+    names, values, origins = fitted_row(wanted, columns, fixed=[0], gap=1)
+    for name, value, origin in rows:
+        if columns is not None:
+            value, origin = fitted(value, values, 0), fitted(origin, origins, 0)  # noqa: PLW2901
+        write_line(f"{name:<{names}} {padded(value, values)} {origin}")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import difference_line, write_line
 from dxflow_async.cli.deletion_record import DeletionRecord
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.listing import Recursive
@@ -29,7 +29,6 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import Item
 from dxflow_async.plurals import counted
-from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import Selection
@@ -224,7 +223,7 @@ async def _preview(
             if json:
                 print_json("action", {"kind": "delete", "path": shown, "size": item.size, "reason": "dry run"})
             elif not quiet:
-                write_line(f"would delete {item.size:>12} {printable(shown)}")
+                write_line(difference_line("would delete", item.size, shown, "", kind_columns=12))
     if not force:
         add_missing(failures, selection)
     if json:

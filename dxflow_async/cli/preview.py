@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import difference_line, write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.options import Choice
 from dxflow_async.cli.places import Place, is_local, location_of, places_of
@@ -63,7 +63,7 @@ def preview(
                         print_json("action", {"kind": kind, "path": shown, "size": item.size, "reason": reason})
                     elif not quiet:
                         text = "would transfer" if kind == "copy" else f"would skip ({reason})"
-                        write_line(f"{text:<14} {item.size:>12} {printable(shown)}")
+                        write_line(difference_line(text, item.size, shown, "", kind_columns=14))
             except StorageError as error:
                 failures.add(error)
         add_missing(failures, selection)

@@ -30,6 +30,9 @@ __all__ = ["remotes"]
 
 _MAX_LISTED = 1000
 
+_LEAST_SETTINGS = 8
+"""Columns that the settings of a remote get before they go to the next line."""
+
 remotes = App(
     name="remotes", help="Named places to keep bytes: list, add, test and remove them.", result_action="return_value"
 )
@@ -102,7 +105,7 @@ def add(
     if json:
         _print_remote(row, json=True)
     else:
-        write_line(f"added {_line(row)}")
+        write_line(_line(row, "added "))
     return 0
 
 
@@ -236,13 +239,18 @@ def _origin(name: str, settings: Any, file: ConfigFile) -> str | None:
     return " and ".join(origins) or ("environment" if name not in BUILT_IN else None)
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def _line(row: Mapping[str, Any], start: str = "") -> str:
+    """Formats a remote as one line, or as several where the terminal is narrow."""
     values = " ".join(f"{key}={printable(str(value))}" for key, value in row["settings"].items())
     if "error" in row:
         values = f"cannot be used: {printable(row['error'])}"
     origin = row["from"] or "not configured"
-    before, after = f"{row['name']:12} {row['type']:6} ", f"{' ' if values else ''}({printable(origin)})"
-    return f"{before}{fitted(values, terminal_columns(), len(before) + len(after), least=8) if values else ''}{after}"
+    head, after = f"{start}{row['name']:12} {row['type']:6} ", f"{' ' if values else ''}({printable(origin)})"
+    columns, taken = terminal_columns(), len(head) + len(after)
+    if columns is None or taken + min(len(values), _LEAST_SETTINGS) <= columns:
+        return f"{head}{fitted(values, columns, taken) if values else ''}{after}"
+    below = [f"    {fitted(each, columns, 4)}" for each in (values, after.strip()) if each]
+    return "\n".join([fitted(head.rstrip(), columns, 0), *below])
 
 
 def _print_remote(row: Mapping[str, Any], *, json: bool) -> None:

@@ -10,7 +10,7 @@ from itertools import groupby
 
 from cyclopts import Parameter
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import difference_line, write_line
 from dxflow_async.cli.json_lines import print_plan, print_report
 from dxflow_async.cli.listing import Recursive
 from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, ReportPath, Shown, Writing
@@ -426,7 +426,7 @@ def _print_plan(plan: SyncPlan, output: Output) -> None:
     if output.quiet:
         return
     for action in plan:
-        write_line(f"{action.kind:<6} {action.size:>12} {printable(action.path)} ({printable(action.reason)})")
+        write_line(difference_line(action.kind, action.size, action.path, action.reason, kind_columns=6))
     write_line(
         f"{plan.copies} to copy, {decimal(plan.bytes)}; {plan.deletes} to delete; {plan.skips} to skip; "
         f"{plan.unchanged} unchanged{_by_age(plan.compared_by_age)}"

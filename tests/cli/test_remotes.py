@@ -233,9 +233,9 @@ def test_testing_makes_a_request(
     configured.client.put_object(Bucket=bucket, Key="dir/x", Body=b"xyz")
     for arguments, text in (
         (("minio",), "minio:/ answers: "),
-        (("MinIO", f"/{bucket}/"), f"minio:/{bucket}/ answers: 1 items"),
+        (("MinIO", f"/{bucket}/"), f"minio:/{bucket}/ answers: 1 item,"),
         (("minio", f"/{bucket}/dir/x"), f"minio:/{bucket}/dir/x answers: 3 bytes"),
-        (("aws", f"/{bucket}/"), f"aws:/{bucket}/ answers: 1 items"),
+        (("aws", f"/{bucket}/"), f"aws:/{bucket}/ answers: 1 item,"),
     ):
         outcome = command("remotes", "test", *arguments)
         assert (outcome.status, outcome.stdout.startswith(text)) == (0, True), outcome

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async.plurals import counted
 from tests.cli.called_command import Command
 from tests.servers.weed import SeaweedFS
 
@@ -71,7 +72,7 @@ def test_every_command_selects_the_same(
     assert command("mv", "-q", f"{tmp_path}/synced/", f"{tmp_path}/moved/", *options).status == 0
     assert _names(tmp_path / "moved") == names
     before = _names(tree)
-    assert f"{len(names)} objects" in command("rm", "-r", "-n", f"{tree}/", *options).stdout
+    assert f"{counted(len(names), 'object')}, " in command("rm", "-r", "-n", f"{tree}/", *options).stdout
     assert command("rm", "-r", f"{tree}/", *options).stdout == f"{len(names)} deleted\n"
     assert _names(tree) == before - names
 

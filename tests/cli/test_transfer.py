@@ -108,7 +108,7 @@ def test_sync_says_what_it_would_do_and_does_it(signed_in: Command, tree: Path, 
     assert [(each["kind"], each["path"]) for each in actions] == [("copy", "new"), ("delete", "sub/ü b.txt")]
     assert signed_in("sync", *options, "--dry-run", "--quiet").stdout == ""
     done = signed_in("sync", *options)
-    assert (done.status, done.stdout.startswith("1 items, 3 bytes"), "1 deleted" in done.stdout) == (0, True, True)
+    assert (done.status, done.stdout.startswith("1 item, 3 bytes"), "1 deleted" in done.stdout) == (0, True, True)
     again = json.loads(signed_in("sync", *options, "--json").stdout)
     assert (again["type"], again["items"]) == ("report", 0)
     assert signed_in("sync", "aws:/bucket/x", "back", "--compare", "checksum").status == 0
