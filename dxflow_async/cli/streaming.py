@@ -7,14 +7,14 @@ import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.byte_streams import ByteStream, find_stream
 from dxflow_async.cli.json_lines import print_json, print_report
 from dxflow_async.cli.options import Pace, Shown, Writing
-from dxflow_async.cli.places import area_name, found_places
+from dxflow_async.cli.places import Place, area_name, found_places
 from dxflow_async.cli.run import Account, with_session
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.status import Failures
@@ -118,6 +118,8 @@ class StreamCopy:
     async def _print(self, session: AsyncSession) -> int:
         """Writes all sources into the destination, one after the other."""
         assert self.target is not None
+        if not self.target.is_output:
+            await self._check_sources(session)
         results, failures, began = [], Failures(json=self.json), time.monotonic()
         async with self.target.written() as write:
             for source, stream in zip(self.sources, self.found, strict=True):
@@ -149,10 +151,19 @@ class StreamCopy:
             yield stream.shown, stream.chunks()
             return
         async for place in found_places(session, (source,), public=self.public):
-            item = await place.storage.stat(place.path)
-            if item.directory:
-                raise ConfigurationError(f"{place.location} is a directory; name the files whose bytes are wanted")
+            await _check_file(place)
             yield place.location, place.storage.read(place.path)
+
+    async def _check_sources(self, session: AsyncSession) -> None:
+        """Refuses directories before the destination is opened, since a pipe waits for its reader.
+
+        What cannot be found is told when its turn comes.
+        """
+        for source, stream in zip(self.sources, self.found, strict=True):
+            if stream is None:
+                with suppress(StorageError, UnitNotFoundError):
+                    async for place in found_places(session, (source,), public=self.public):
+                        await _check_file(place)
 
     async def _store(self, session: AsyncSession, writing: Writing) -> TransferReport:
         """Stores the one source under a name."""
@@ -167,3 +178,9 @@ class StreamCopy:
             raise ConfigurationError(f"--update needs a source with a time; {stream.shown} has none")
         with self.shown.bar("copying", json=self.json, quiet=self.quiet) as show:
             return await storage.write(path, stream.chunks(), on_progress=show, **arguments)
+
+
+async def _check_file(place: Place) -> None:
+    item = await place.storage.stat(place.path)
+    if item.directory:
+        raise ConfigurationError(f"{place.location} is a directory; name the files whose bytes are wanted")
