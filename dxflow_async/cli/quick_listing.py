@@ -7,6 +7,7 @@ of options. Whatever it does not know, it leaves to the command: other options, 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from itertools import islice
 
@@ -38,7 +39,22 @@ def list_quickly(arguments: Sequence[str]) -> int | None:
     except OSError:
         return None
     human, total, json, recursive = (name in flags for name in ("human", "total", "json", "recursive"))
-    return _list(place, path, human=human, total=total, json=json, recursive=recursive)
+    try:
+        status = _list(place, path, human=human, total=total, json=json, recursive=recursive)
+        sys.stdout.flush()
+    except OSError as error:
+        return _failed(error, json=json)
+    return status
+
+
+def _failed(error: OSError, *, json: bool) -> int:
+    """Reports that the output cannot be written, as all commands do; returns the exit status."""
+    from dxflow_async.cli.status import reported
+
+    def call() -> int:
+        raise error
+
+    return reported(call, json=json)
 
 
 def _list(place: str, path: str, *, human: bool, total: bool, json: bool, recursive: bool) -> int | None:

@@ -136,9 +136,9 @@ def test_a_full_disk_behind_standard_output(tmp_path: Path, line: str) -> None:
     ],
 )
 def test_odd_environments(tmp_path: Path, variables: dict[str, str], status: int | None) -> None:
-    """A variable that is wrong is named; the others do not matter to a listing of this machine."""
+    """A variable that is wrong is named; the others do not matter to this machine's disk."""
     (tmp_path / "ü").write_bytes(b"x")
-    done = _run(["ls", "."], {**clean_environment(tmp_path), **variables}, stdout=subprocess.PIPE, cwd=tmp_path)
+    done = _run(["du", "."], {**clean_environment(tmp_path), **variables}, stdout=subprocess.PIPE, cwd=tmp_path)
     assert "Traceback" not in done.stderr
     assert status in (done.returncode, None), done.stderr
     if status == 2:

@@ -85,7 +85,7 @@ def test_a_failed_call_writes_its_page(command: Command, tree: Path, tmp_path: P
     (job,) = [line.split()[0] for line in command("jobs", "list").stdout.splitlines()]
     in_the_way.rmdir()
     assert command("jobs", "resume", job, "--report", "page.html").status == 0
-    assert "1 items, 3 B" in texts_of(tmp_path / "page.html")
+    assert "1 item, 3 B" in texts_of(tmp_path / "page.html")
 
 
 def test_a_call_that_never_begins_writes_its_page(signed_in: Command, tmp_path: Path) -> None:

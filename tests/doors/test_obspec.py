@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 import pytest
 
@@ -69,7 +70,7 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Settings
     """A location, and settings that know it."""
     if request.param == "aws":
         weed: SeaweedFS = request.getfixturevalue("weed")
-        return f"aws:/{request.getfixturevalue('bucket')}/top", settings_for(weed, tmp_path / "home")
+        return f"aws:/{request.getfixturevalue('bucket')}/{uuid4().hex[:8]}/top", settings_for(weed, tmp_path / "home")
     return str(tmp_path / "top"), Settings(home=tmp_path / "home")
 
 

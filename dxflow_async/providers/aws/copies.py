@@ -34,7 +34,7 @@ from dxflow_async.providers.aws.metadata import metadata_header
 from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.aws.xml import Document
 from dxflow_async.providers.common.confirm import check_unchanged, contradiction
-from dxflow_async.providers.common.etags import parse_etag, same_etag
+from dxflow_async.providers.common.etags import if_match, parse_etag, same_etag
 from dxflow_async.providers.contract import SYSTEM_OPTIONS, Entry, ObjectOptions
 from dxflow_async.providers.http import Call, Response
 
@@ -51,7 +51,9 @@ async def copy_object(provider: AWSProvider, source: Entry, key: str, options: O
     try:
         return await _copy(provider, source, key, options)
     except PreconditionFailedError:
-        stored = None if provider.dialect.amazon else await _under_other_etag(provider, source)
+        # A copy without a condition was looked at afterwards: its source was replaced.
+        conditional = if_match(source.etag) is not None and not provider.dialect.amazon
+        stored = await _under_other_etag(provider, source) if conditional else None
         if stored is None:
             raise
     return await _copy(provider, stored, key, options)

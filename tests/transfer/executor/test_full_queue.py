@@ -45,7 +45,8 @@ def kill_workers(pool: ProcessPool) -> None:
     """Kills the processes of a pool."""
     for process in (pool.executor()._processes or {}).values():
         assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
 
 
 @pytest.mark.timeout(120)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Progress, TransferError
+from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, TransferError
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.shard import Shard
 from tests.servers import SeaweedFS
@@ -45,17 +45,24 @@ async def test_a_pool_that_is_shut_down(
     session: AsyncSession, weed: SeaweedFS, bucket: str, files: Path, place: str
 ) -> None:
     """A pool that its user shuts down in mid-call ends the call: the job can be resumed, and no upload is left."""
-    pool = ThreadPoolExecutor(1)
-
-    def end(now: Progress) -> None:
-        if now.files_done:
-            pool.shutdown(wait=False, cancel_futures=True)
-
     with pytest.raises(ExecutorError, match=r"takes no work .*then resume job") as caught:
-        await session.copy(f"{files}/", f"aws:{place}", executor=pool, credentials="send", on_progress=end)
+        await session.copy(f"{files}/", f"aws:{place}", executor=_Ending(1), credentials="send")
     assert caught.value.job_id is not None
     assert not (await session.resume(caught.value.job_id)).failed
     assert not unfinished_uploads(weed, bucket)
+
+
+class _Ending(ThreadPoolExecutor):
+    """A pool that is shut down once it has been given two shards."""
+
+    given = 0
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = super().submit(fn, *args, **kwargs)
+        self.given += 1
+        if self.given == 2:
+            self.shutdown(wait=False, cancel_futures=True)
+        return future
 
 
 class _Refusing(Executor):
