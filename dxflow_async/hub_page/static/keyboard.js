@@ -62,7 +62,9 @@ export function listenToKeys(browser) {
     const action = keyOf(event);
     if (!action) return;
     event.preventDefault();
+    const before = last;
     action();
+    if (last === before) typed = ""; // any other key ends the name that was being typed
   });
 }
 
