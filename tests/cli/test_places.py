@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -198,6 +199,40 @@ def test_completion(command: Command, shell: str) -> None:
     outcome = command("completion", shell)
     assert outcome.status == 0
     assert "presign" in outcome.stdout
+
+
+_COMPLETES = {
+    "bash": (
+        ["--norc", "-c"],
+        "source {}; complete -p dxa; COMP_WORDS=(dxa pres); COMP_CWORD=1; _dxflow_async; echo $COMPREPLY",
+        ["complete -F _dxflow_async dxa", "presign"],
+    ),
+    "zsh": (
+        ["-f", "-c"],
+        "autoload -Uz compinit; compinit -u; source {}; print -l $_comps[dxa] $_comps[dxflow-async]",
+        ["_cyclopts_dxflow-async", "_cyclopts_dxflow-async"],
+    ),
+    "fish": (
+        ["--no-config", "-c"],
+        'source {}; for name in dxa dxflow-async; complete -C "$name pres" | string split -f 1 \\t; end',
+        ["presign", "presign"],
+    ),
+}
+"""Of each shell, its options, what it is told, and what it says."""
+
+
+@pytest.mark.parametrize("shell", list(_COMPLETES))
+def test_a_shell_completes_both_names(command: Command, tmp_path: Path, shell: str) -> None:
+    """The shell itself loads the script without a complaint, and completes `dxa` as `dxflow-async`."""
+    if (program := shutil.which(shell)) is None:
+        pytest.skip(f"{shell} is not installed")
+    options, told, said = _COMPLETES[shell]
+    script = tmp_path / "script"
+    script.write_text(command("completion", shell).stdout)
+    line = [program, *options, told.format(script)]
+    home = {"HOME": str(tmp_path), "TERM": "dumb"}
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=30, env=home)
+    assert (done.returncode, done.stderr, done.stdout.split("\n")) == (0, "", [*said, ""])
 
 
 def test_rm_asks_and_previews(command: Command, bucket: str, configured: SeaweedFS) -> None:
