@@ -12,7 +12,7 @@ from cyclopts import App
 from dxflow_async.blocking.fitting import display_width, fitted_row, padded, terminal_columns
 from dxflow_async.blocking.tables import fitted, write_line
 from dxflow_async.cli.json_lines import print_json, say
-from dxflow_async.cli.places import area_name
+from dxflow_async.cli.places import area_name, check_locations
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import Failures, complain
 from dxflow_async.config.loader import ConfigFile, Field, convert, fields_of, nearest
@@ -132,6 +132,7 @@ def check(*locations: str, json: Flag = False, public: Flag = False, account: Ac
 
     async def look(session: AsyncSession) -> int:
         failures = Failures(json=json)
+        await check_locations(session, locations, public=public)
         for location in locations:
             started = time.monotonic()
             try:

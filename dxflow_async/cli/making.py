@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
-from dxflow_async.cli.places import area_name
+from dxflow_async.cli.places import area_name, check_locations
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import Failures
 from dxflow_async.compute.storage import AsyncUnitStorage
@@ -32,6 +32,7 @@ def mkdir(*locations: str, json: Flag = False, public: Flag = False, account: Ac
 
     async def make(session: AsyncSession) -> int:
         failures = Failures(json=json)
+        await check_locations(session, locations, public=public)
         for location in locations:
             storage, path = await session.storage_at(location, storage_type=area_name(public=public))
             try:

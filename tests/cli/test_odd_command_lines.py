@@ -72,6 +72,15 @@ def test_the_nearest_name_is_suggested(command: Command, line: str, word: str) -
     _checked(outcome, tuple(shlex.split(line)))
 
 
+@pytest.mark.parametrize("name", ["mkdir", "config test", "stat", "rm", "cat", "ls", "du"])
+def test_a_wrong_place_is_told_before_anything_is_done(command: Command, tmp_path: Path, name: str) -> None:
+    """One line, though the place before it could be used or would fail."""
+    outcome = command(*name.split(), "made/", "")
+    assert outcome.status == 2
+    _checked(outcome, (name, "made/", ""))
+    assert not (tmp_path / "made").exists()
+
+
 _WORDS = (
     "", "-", "--", "a", "a/", "../..", "aws:", "aws:/", "aws:/b", "s3://", "s3:///x", "unit:", "unit:/", "unit:/x/y",
      "x:", "x:/y", "https://", "https:///", "http://[", "sftp://", "file://x", "*", "[", "**", "a\x00b", "\udcff",
