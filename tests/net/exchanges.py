@@ -30,8 +30,8 @@ class OnceBody:
             yield chunk
 
     async def readinto(self, buffer: memoryview) -> int:
-        """Its presence says that the body cannot be read twice."""
-        raise NotImplementedError
+        """Its presence says that the body cannot be read twice; these exchanges iterate."""
+        raise AssertionError("the body is iterated, not read into a buffer")
 
 
 async def fetch(

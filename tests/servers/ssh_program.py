@@ -118,7 +118,7 @@ class Files(asyncssh.SFTPServer):
             line = f"{stat.filemode(mode)} 1 me me 0 Jan 1 00:00 name".encode()
             return asyncssh.SFTPName(name.filename, line, asyncssh.SFTPAttrs())
         if self.fail == "paths" and name.filename not in (b".", b".."):
-            return asyncssh.SFTPName(b"/root/" + _bytes(name.filename), name.longname, name.attrs)
+            return asyncssh.SFTPName(b"/srv/" + _bytes(name.filename), name.longname, name.attrs)
         return name
 
     def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
