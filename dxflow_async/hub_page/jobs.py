@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dxflow_async.exceptions import DxflowError, StorageError, TransferError
+from dxflow_async.exceptions import DxflowError, TransferError
 from dxflow_async.handles import AsyncTransferJob, JobState
 from dxflow_async.hub_page.events import Events
 from dxflow_async.hub_page.job_plan import JobPlan
@@ -287,7 +287,7 @@ class PageJobs:
     async def _load(self) -> None:
         try:
             found = await self._session.jobs()
-        except (StorageError, DxflowError):
+        except DxflowError:
             _log.warning("unfinished jobs could not be listed", exc_info=True)
             return
         for info in found[:MAX_KEPT]:
@@ -317,12 +317,11 @@ class PageJobs:
 
 def _progress_tree(progress: Progress | None, info: JobInfo | None) -> dict[str, Any]:
     if progress is None:
-        known = info is not None
         return {
             "phase": "listing",
-            "items_done": info.done if known and info else 0,
-            "items_total": info.done + info.waiting + info.failed if known and info else None,
-            "bytes_done": info.bytes if known and info else 0,
+            "items_done": 0 if info is None else info.done,
+            "items_total": None if info is None else info.done + info.waiting + info.failed,
+            "bytes_done": 0 if info is None else info.bytes,
             "bytes_total": None,
             "rate": 0.0,
             "items_rate": 0.0,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from dxflow_async import AsyncSession, Settings
@@ -20,6 +19,7 @@ from dxflow_async.hub_page.doors import AccountDoor, MachineDoor
 from dxflow_async.hub_page.page import create_page_app, mount_page
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
+from tests.server.running_hub import Answer as HubAnswer
 
 __all__ = ["ME", "YOU", "Answer", "Browser", "browser", "own_page", "running_hub", "running_page"]
 
@@ -29,30 +29,13 @@ ME = {"email": "me@example.org", "password": "correct horse", "namespace": "diph
 YOU = {**ME, "email": "you@example.org"}
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(HubAnswer):
     """What the page's server said."""
-
-    status: int
-    headers: CIMultiDictProxy[str]
-    content: bytes
-
-    @property
-    def tree(self) -> Any:
-        """The content as JSON."""
-        return json.loads(self.content)
 
     @property
     def lines(self) -> list[Any]:
         """The content as JSON lines."""
         return [json.loads(line) for line in self.content.splitlines()]
-
-    @property
-    def code(self) -> str:
-        """An error's code; it must have the form of errors."""
-        assert self.tree.keys() == {"error"}
-        assert self.tree["error"].keys() == {"code", "message"}
-        return str(self.tree["error"]["code"])
 
 
 @dataclass

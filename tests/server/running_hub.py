@@ -35,7 +35,7 @@ BYTES = {**TUS, "Content-Type": "application/offset+octet-stream"}
 
 @dataclass(frozen=True)
 class Answer:
-    """What a unit said."""
+    """What a server of this project said."""
 
     status: int
     headers: CIMultiDictProxy[str]
