@@ -35,6 +35,7 @@ __all__ = [
     "failed_worker",
     "lost_worker",
     "result_of",
+    "stop_feeding",
 ]
 
 _log = logging.getLogger("dxflow_async.transfer.executor")
@@ -291,7 +292,7 @@ class ProcessPool:
         if pool is not None:
             feeding = _calls(pool)
             pool.shutdown(wait=False, cancel_futures=True)
-            _stop_feeding(feeding)
+            stop_feeding(feeding)
 
     def close(self) -> None:
         """Ends the processes. Blocks for a moment. Processes that do not end are killed."""
@@ -327,7 +328,7 @@ def _kill(processes: Sequence[BaseProcess]) -> None:
             process.kill()
 
 
-def _stop_feeding(calls: Any) -> None:
+def stop_feeding(calls: Any) -> None:
     """Lets the thread end that writes shards into the pipe to the workers, also when no worker is left to read them.
 
     CPython before 3.11.5 waits for that thread for ever when a pool breaks (gh-94777).
@@ -339,7 +340,7 @@ def _stop_feeding(calls: Any) -> None:
 
 def _end(processes: Sequence[BaseProcess], calls: Any) -> None:
     _kill(processes)
-    _stop_feeding(calls)
+    stop_feeding(calls)
 
 
 _START_SECONDS = 60.0
