@@ -11,6 +11,7 @@ from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -21,9 +22,17 @@ from dxflow_async.transfer.executor.seam import ProcessPool, stop_feeding
 _LARGER_THAN_A_PIPE = 300 << 10
 
 
+@pytest.fixture(autouse=True)
+def importable_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the worker processes import this module, also where pytest keeps its folder out of `sys.path`."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))
+
+
 def initialize(setup: Sealed) -> None:
-    """What a worker does at its start."""
-    assert setup.opened() is None
+    """What a worker does at its start: it makes a file, which tells that it has started."""
+    name = setup.opened()
+    assert isinstance(name, str)
+    Path(name).touch()
 
 
 def sleep(_version: str, _shard: Sealed, _setup: Sealed | None) -> None:
@@ -33,13 +42,16 @@ def sleep(_version: str, _shard: Sealed, _setup: Sealed | None) -> None:
 
 def full_pool() -> tuple[ProcessPool, list[Future[object]]]:
     """A pool of one worker that sleeps, with shards behind it that do not fit into the pipe."""
-    pool = ProcessPool(1, sleep, initialize, Sealed.of(None))  # type: ignore[arg-type]
-    shard = Sealed.of(bytes(_LARGER_THAN_A_PIPE))
-    futures: list[Future[object]] = [pool.submit(shard) for _ in range(4)]  # type: ignore[misc]
-    deadline = time.monotonic() + 60
-    while not futures[0].running() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    with TemporaryDirectory() as directory:
+        started = Path(directory, "started")
+        pool = ProcessPool(1, sleep, initialize, Sealed.of(str(started)))  # type: ignore[arg-type]
+        shard = Sealed.of(bytes(_LARGER_THAN_A_PIPE))
+        futures: list[Future[object]] = [pool.submit(shard) for _ in range(4)]  # type: ignore[misc]
+        deadline = time.monotonic() + 60
+        while not started.exists() and not futures[0].done() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        assert started.exists(), "the worker did not start"
     return pool, futures
 
 
