@@ -1,13 +1,18 @@
-"""One object that cannot be deleted, among others."""
+"""Deleting many objects: one that cannot be deleted, among others; and batches beside each other."""
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiohttp import web
 
 from dxflow_async import AsyncSession
 from dxflow_async.exceptions import AccessDeniedError, TransferError
+from tests.dialects.s3_round import open_session
+from tests.dialects.s3_server import S3Server
 from tests.servers import Azurite
 
 
@@ -49,3 +54,39 @@ async def test_sync_deletes_the_others(
         await everywhere.sync(f"{source}/", f"azure:/{leased}/", delete=True)
     assert len(raised.value.report.deleted) == 4
     assert names(azurite, leased) == ["d/2", "new"]
+
+
+class SlowDeletions(S3Server):
+    """Takes a while for each DeleteObjects.
+
+    Attributes:
+        most_at_once: the most of them that were waiting at a time.
+    """
+
+    _at_once = most_at_once = 0
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method != "POST":
+            return await super()._serve(request)
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await asyncio.sleep(0.2)
+        self._at_once -= 1
+        return await super()._serve(request)
+
+
+@pytest.mark.parametrize("verb", ["delete", "sync"])
+async def test_batches_are_deleted_beside_each_other(verb: str, tmp_path: Path) -> None:
+    """A service that is slow to delete a batch gets several at a time, and a bounded number of them."""
+    (tmp_path / "empty").mkdir()
+    async with SlowDeletions() as server, open_session(server, tmp_path / "home") as session:
+        for number in range(10_500):
+            server.store(f"d/{number:05}", b"")
+        server.store("kept", b"")
+        if verb == "delete":
+            await session.delete("aws:/bucket/d/")
+        else:
+            report = await session.sync(tmp_path / "empty", "aws:/bucket/d/", delete=True)
+            assert len(report.deleted) == 10_500
+        assert set(server.objects()) == {"kept"}
+    assert 4 <= server.most_at_once <= 8

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from functools import partial
 
-from dxflow_async.concurrency.pool import for_each
+from dxflow_async.concurrency.pool import for_each, results_of
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, StorageError
 from dxflow_async.models import SyncAction, TransferResult
 from dxflow_async.paths import parent_of
@@ -20,6 +21,9 @@ from dxflow_async.transfer.selection import Selection
 from dxflow_async.transfer.sync.merge_join import DESTINATION, MergeJoin, Pair
 
 __all__ = ["Deleting"]
+
+_PAGES_AT_ONCE = 8
+"""Of 1,000 names each, at services that have no real directories; with these, one page follows the other."""
 
 
 class Deleting:
@@ -105,16 +109,30 @@ class Deleting:
         return name
 
     async def _run(self, below: str) -> AsyncIterator[TransferResult]:
+        pages = list[list[str]]()
         async for pairs in self._pages(below):
-            names = [pair.name for pair in pairs]
-            files = [name for name in names if not (self._real and name.endswith("/"))]
-            if files:
-                failed = await self._delete([self._destination.key + name for name in files])
-                for name in files:
-                    yield self._result(name, failed.get(self._destination.key + name))
-            if self._real:
-                for result in await self._remove_directories(names, below):
+            pages.append([pair.name for pair in pairs])
+            if self._real or len(pages) == _PAGES_AT_ONCE:
+                for result in await self._delete_pages(pages, below):
                     yield result
+                pages.clear()
+        for result in await self._delete_pages(pages, below):
+            yield result
+
+    async def _delete_pages(self, pages: Sequence[Sequence[str]], below: str) -> list[TransferResult]:
+        """Deletes what pages of names name; of real directories, those that are empty then, up to `below`."""
+        results = list[TransferResult]()
+        for page in await results_of([partial(self._delete_files, names) for names in pages], _PAGES_AT_ONCE):
+            results += page
+        if self._real:
+            for names in pages:
+                results += await self._remove_directories(names, below)
+        return results
+
+    async def _delete_files(self, names: Sequence[str]) -> list[TransferResult]:
+        files = [name for name in names if not (self._real and name.endswith("/"))]
+        failed = await self._delete([self._destination.key + name for name in files]) if files else {}
+        return [self._result(name, failed.get(self._destination.key + name)) for name in files]
 
     async def _pages(self, below: str) -> AsyncIterator[Sequence[Pair]]:
         run = self._resources.threads.run
