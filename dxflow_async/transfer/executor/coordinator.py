@@ -119,7 +119,7 @@ class Coordinator:
         Args:
             own: how many this process would move by itself.
         """
-        parts = min(self._sizes.bytes // self._part_size, 64) if self._part_size else 1
+        parts = self._sizes.most_parts(self._part_size) if self._part_size else 1
         return max(own(), min(_MAX_PARTS, SHARDS_PER_WORKER * self._call.executor.workers * parts))
 
     async def move(self, span: PartRange, part: Part) -> MovedPart:

@@ -19,6 +19,9 @@ _LATENCIES = 20
 
 _LONGEST = 15.0
 _GROWTH = 2.0
+_PARTS_AT_ONCE = (8, 64)
+"""A worker moves the parts of a shard at the same time. With fewer, a slow connection is all that it uses."""
+
 _ITEMS = (64, 4096)
 _BYTES = (32 << 20, 1 << 30)
 
@@ -61,9 +64,17 @@ class ShardSizes:
         Example:
             >>> ShardSizes(bytes=256 << 20).parts(8 << 20, 2 << 30, 4)
             21
+            >>> ShardSizes(bytes=32 << 20).parts(32 << 20, 1 << 30, 4)
+            8
         """
-        even = left // (workers * SHARDS_PER_WORKER)
-        return max(1, min(self.bytes, even) // max(part_size, 1))
+        least = _PARTS_AT_ONCE[0] * part_size
+        even = max(left // (workers * SHARDS_PER_WORKER), min(left // workers, least))
+        return max(1, min(max(self.bytes, least), even) // max(part_size, 1))
+
+    def most_parts(self, part_size: int) -> int:
+        """Returns how many parts of some size a shard has at the most."""
+        least, most = _PARTS_AT_ONCE
+        return max(least, min(self.bytes // part_size, most))
 
 
 def share(max_concurrency: int, max_bandwidth: int | None, workers: int) -> Budget:
