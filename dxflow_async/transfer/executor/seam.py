@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -35,7 +36,6 @@ __all__ = [
     "failed_worker",
     "lost_worker",
     "result_of",
-    "stop_feeding",
 ]
 
 _log = logging.getLogger("dxflow_async.transfer.executor")
@@ -147,8 +147,12 @@ class FuturesExecutor(ShardExecutor):
             raise ExecutorError(f"the executor takes no work ({reason}); make a new one") from error
 
 
-async def result_of(future: Future[ShardReceipt]) -> ShardReceipt:
+async def result_of(future: Future[ShardReceipt], *, withdraw: bool = True) -> ShardReceipt:
     """Awaits a receipt. A cancelled caller withdraws a shard that no worker has begun, and waits for any other one.
+
+    Args:
+        future: of the receipt.
+        withdraw: False: waits for the worker in any case, which sees at once that the call has ended.
 
     Raises:
         WorkerLostError, ExecutorError, DxflowError: as `ShardExecutor.submit`.
@@ -159,7 +163,7 @@ async def result_of(future: Future[ShardReceipt]) -> ShardReceipt:
     except asyncio.CancelledError:
         if waiting.cancelled():
             raise WorkerLostError from None
-        if not future.cancel():
+        if not (withdraw and future.cancel()):
             await asyncio.wait([waiting])
             if not waiting.cancelled():
                 waiting.exception()  # nobody is left to see it
@@ -292,7 +296,7 @@ class ProcessPool:
         if pool is not None:
             feeding = _calls(pool)
             pool.shutdown(wait=False, cancel_futures=True)
-            stop_feeding(feeding)
+            _stop_feeding(feeding)
 
     def close(self) -> None:
         """Ends the processes. Blocks for a moment. Processes that do not end are killed."""
@@ -328,19 +332,20 @@ def _kill(processes: Sequence[BaseProcess]) -> None:
             process.kill()
 
 
-def stop_feeding(calls: Any) -> None:
+def _stop_feeding(calls: Any) -> None:
     """Lets the thread end that writes shards into the pipe to the workers, also when no worker is left to read them.
 
-    CPython before 3.11.5 waits for that thread for ever when a pool breaks (gh-94777).
+    CPython before 3.11.5 waits for that thread for ever when a pool breaks (gh-94777). Later ones close the pipe
+    themselves, in a thread of theirs, beside which nobody else may.
     """
-    if calls is not None:
+    if calls is not None and sys.version_info < (3, 11, 5):
         with suppress(OSError):
             calls._reader.close()
 
 
 def _end(processes: Sequence[BaseProcess], calls: Any) -> None:
     _kill(processes)
-    stop_feeding(calls)
+    _stop_feeding(calls)
 
 
 _START_SECONDS = 60.0
@@ -373,7 +378,8 @@ class OwnedPoolExecutor(ShardExecutor):
     async def submit(self, shard: Shard) -> ShardReceipt:
         self._pool.check()
         sealed = await asyncio.to_thread(Sealed.of, shard)
-        return await result_of(self._pool.submit(sealed))
+        # CPython before 3.12.1 forgets all other shards if it finds a withdrawn one when the pool breaks.
+        return await result_of(self._pool.submit(sealed), withdraw=False)
 
     def heard(self) -> None:
         self._pool.heard()

@@ -9,15 +9,14 @@ import sys
 import time
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import suppress
-from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 import pytest
 
-from dxflow_async.transfer.executor import seam
 from dxflow_async.transfer.executor.sealed import Sealed
-from dxflow_async.transfer.executor.seam import ProcessPool, stop_feeding
+from dxflow_async.transfer.executor.seam import ProcessPool
 
 _LARGER_THAN_A_PIPE = 300 << 10
 
@@ -63,41 +62,27 @@ def kill_workers(pool: ProcessPool) -> None:
             os.kill(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.timeout(60)
-def test_the_thread_that_feeds_a_pool_ends() -> None:
-    """It waits for room in a pipe that nobody reads, until it is told that nobody will."""
-    calls = get_context("spawn").Queue()
-    calls._ignore_epipe = True  # type: ignore[attr-defined] # as ProcessPoolExecutor sets it
-    for _ in range(2):
-        calls.put(bytes(_LARGER_THAN_A_PIPE))
-    time.sleep(0.5)
-    calls.close()
-    feeder = calls._thread  # type: ignore[attr-defined]
-    assert feeder.is_alive()
-    stop_feeding(calls)
-    feeder.join(30)
-    assert not feeder.is_alive()
+def feeder(pool: ProcessPool) -> Thread:
+    """The thread that writes shards into the pipe to the workers."""
+    thread = pool.executor()._call_queue._thread  # type: ignore[attr-defined]
+    assert isinstance(thread, Thread)
+    assert thread.is_alive()
+    return thread
 
 
 @pytest.mark.timeout(60)
-def test_a_pool_that_is_given_up_feeds_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Giving a pool up, and closing one whose workers do not end, stop the thread on every version of Python."""
-    stopped: list[object] = []
-
-    def stop(calls: object) -> None:
-        stopped.append(calls)
-        stop_feeding(calls)
-
-    monkeypatch.setattr(seam, "stop_feeding", stop)
+@pytest.mark.parametrize("end", ["given up", "closed"])
+def test_the_thread_that_feeds_a_pool_ends(end: str) -> None:
+    """It waits for room in a pipe that nobody reads, until the pool is given up or closed."""
     pool, _ = full_pool()
-    calls = pool.executor()._call_queue  # type: ignore[attr-defined]
-    kill_workers(pool)
-    pool.drop()
-    assert stopped == [calls]
-    pool, _ = full_pool()
-    calls = pool.executor()._call_queue  # type: ignore[attr-defined]
-    pool.close()
-    assert stopped[1:] == [calls]
+    thread = feeder(pool)
+    if end == "given up":
+        kill_workers(pool)
+        pool.drop()
+    else:
+        pool.close()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 @pytest.mark.timeout(120)
