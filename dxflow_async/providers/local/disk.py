@@ -98,6 +98,15 @@ class Disk:
         except OSError as error:
             raise self._translated(operation, key, error) from error
 
+    def run_here(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Like `run_short`, in the event loop: for calls that do not wait for a disk."""
+        try:
+            return function(*arguments)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise self._translated(operation, key, error) from error
+
     async def commit(self, operation: str, file: TemporaryFile) -> None:
         """Waits until a complete file is on disk and has its name. Does nothing for a file that has its name.
 

@@ -236,7 +236,7 @@ class TemporaryFile:
         """
 
         def open_directory(key: str) -> int:
-            return self._root.open_directory(key, make=make)
+            return self._root.open_for_writes(key, make=make)
 
         def open_in(directory: int) -> int:
             self._replaced = refuse_special("write", self._root, self.key, directory)
@@ -305,10 +305,12 @@ class TemporaryFile:
 
     def write_new(self, chunks: Sequence[Buffer], size: int, expected: int | None, options: ObjectOptions) -> int:
         """Creates, writes, verifies and completes a small file in one go. Returns its CRC32C."""
+        began = monotonic()
         self.create()
         crc = self.write(chunks, 0)
         self._compare(sum(map(len, chunks)), crc, size, expected)
         self.complete(options.modified, options.mode, crc)
+        self._root.cached_reads.took_in_thread(monotonic() - began)
         return crc
 
     def compare_and_complete(self, crc: int, size: int, expected: int | None, options: ObjectOptions) -> None:

@@ -40,6 +40,9 @@ class Root:
     Args:
         path: the directory. It is made when something is first written.
         follow_symlinks: whether links may lead out of it: only for the user's own files, never for names from outside.
+
+    Attributes:
+        in_memory: whether the directory that was opened last for a write is on a file system that is memory itself.
     """
 
     def __init__(self, path: str | Path, *, follow_symlinks: bool = False, keeps_checksums: bool = False) -> None:
@@ -50,6 +53,7 @@ class Root:
         self._prefix = os.path.join(self.path, "")
         self.cached_reads = CachedReads()
         self.directories = Directories()
+        self.in_memory = False
 
     # Paths
 
@@ -125,6 +129,12 @@ class Root:
         if make:
             return self._beneath(key, make_beneath, make=True)
         return self._beneath(key, lambda root, name: open_beneath(root, name, _DIRECTORY))
+
+    def open_for_writes(self, key: str, *, make: bool) -> int:
+        """Opens a directory in which files are to be written, and notes whether it is in memory."""
+        opened = self.open_directory(key, make=make)
+        self.in_memory = self.cached_reads.is_memory(os.fstat(opened).st_dev)
+        return opened
 
     def _beneath(self, key: str, opened: Callable[[int, str], int], *, make: bool = False) -> int:
         root = self._open_root(make=make)
