@@ -188,7 +188,8 @@ class TemporaryFile:
         root: the directory of the target's key.
         key: the target.
         mark: the owner id of the session, with which the file's name begins.
-        durable: whether a complete file gets its name only once it is on disk; else it gets it at once.
+        durable: whether a complete file gets its name only once it is on disk; else, and where the file system is
+            memory, it gets it at once.
         if_absent, if_match: as in `ObjectOptions`.
 
     Attributes:
@@ -236,7 +237,11 @@ class TemporaryFile:
         """
 
         def open_directory(key: str) -> int:
-            return self._root.open_for_writes(key, make=make)
+            opened = self._root.open_directory(key, make=make)
+            self._root.in_memory = self._directory.in_memory = self._root.cached_reads.is_memory(
+                os.fstat(opened).st_dev
+            )
+            return opened
 
         def open_in(directory: int) -> int:
             self._replaced = refuse_special("write", self._root, self.key, directory)
@@ -337,7 +342,7 @@ class TemporaryFile:
             os.utime(self._descriptor, (modified, modified))
         if self._root.keeps_checksums and crc is not None:
             keep_checksum(self._descriptor, crc)
-        if not self._durable:
+        if not self._durable or self._directory.in_memory:
             self.take_name()
             self.close()
 

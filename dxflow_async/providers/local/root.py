@@ -130,12 +130,6 @@ class Root:
             return self._beneath(key, make_beneath, make=True)
         return self._beneath(key, lambda root, name: open_beneath(root, name, _DIRECTORY))
 
-    def open_for_writes(self, key: str, *, make: bool) -> int:
-        """Opens a directory in which files are to be written, and notes whether it is in memory."""
-        opened = self.open_directory(key, make=make)
-        self.in_memory = self.cached_reads.is_memory(os.fstat(opened).st_dev)
-        return opened
-
     def _beneath(self, key: str, opened: Callable[[int, str], int], *, make: bool = False) -> int:
         root = self._open_root(make=make)
         try:
