@@ -27,11 +27,14 @@ class Item(Protocol):
 
     Attributes:
         descriptor: of the file; -1 if only names were changed.
+        device: of the file's file system.
         directories: the paths of the directories with a new name.
     """
 
     @property
     def descriptor(self) -> int: ...
+    @property
+    def device(self) -> int: ...
     @property
     def directories(self) -> Sequence[str]: ...
     def take_name(self) -> None:
@@ -136,7 +139,8 @@ class Commits:
         return errors
 
     def _commit_all(self, items: list[Item]) -> list[OSError | StorageError | None]:
-        moment, descriptors = self.synced.moment, [item.descriptor for item in items if item.descriptor >= 0]
+        moment = self.synced.moment
+        descriptors = {each.descriptor: each.device for each in items if each.descriptor >= 0}
         failed = self._sync.sync_files(descriptors)
         errors: list[OSError | StorageError | None] = [failed.get(item.descriptor) or _error_of(item) for item in items]
         named = [item for item, error in zip(items, errors, strict=True) if error is None]
@@ -176,6 +180,7 @@ class _Names(NamedTuple):
 
     directories: Sequence[str]
     descriptor: int = -1
+    device: int = -1
 
     def take_name(self) -> None:
         return

@@ -41,10 +41,11 @@ class Directory:
         key: its key below the root.
         users: how many users hold it.
         open_descriptor: -1 while it is not open.
-        in_memory: whether its file system is memory; not known before it was open.
+        device: of its file system, once it was open.
+        in_memory: whether that file system is memory.
     """
 
-    __slots__ = ("_lock", "_owner", "in_memory", "key", "open_descriptor", "users")
+    __slots__ = ("_lock", "_owner", "device", "in_memory", "key", "open_descriptor", "users")
 
     def __init__(self, owner: Directories, lock: threading.Lock, key: str) -> None:
         self._owner = owner
@@ -52,6 +53,7 @@ class Directory:
         self.key = key
         self.users = 0
         self.open_descriptor = -1
+        self.device = -1
         self.in_memory = False
 
     def descriptor(self, open_directory: Callable[[str], int]) -> int:

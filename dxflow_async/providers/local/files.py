@@ -209,6 +209,7 @@ class TemporaryFile:
         self.key = key
         above, _, self._target = key.rpartition("/")
         self._directory = root.directories.hold(above)
+        self._above = ""
         self._descriptor = -1
         self._replaced: int | None = None  # the mode of the file that has the name
         self._name = ""
@@ -225,7 +226,8 @@ class TemporaryFile:
         name = temporary_name(self._mark)
         self._descriptor = self._open(name, _NEW, make=True)
         hold_temporary(self._descriptor)
-        self._name, self.path = name, os.path.join(os.path.dirname(path), name)
+        self._above = os.path.dirname(path)
+        self._name, self.path = name, os.path.join(self._above, name)
         if size and _free_space(self._descriptor) < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
 
@@ -237,10 +239,9 @@ class TemporaryFile:
         """
 
         def open_directory(key: str) -> int:
-            opened = self._root.open_directory(key, make=make)
-            self._root.in_memory = self._directory.in_memory = self._root.cached_reads.is_memory(
-                os.fstat(opened).st_dev
-            )
+            opened, directory, root = self._root.open_directory(key, make=make), self._directory, self._root
+            directory.device = os.fstat(opened).st_dev
+            root.in_memory = directory.in_memory = root.cached_reads.is_memory(directory.device)
             return opened
 
         def open_in(directory: int) -> int:
@@ -264,7 +265,7 @@ class TemporaryFile:
             raise FileNotFoundError(errno.ENOENT, "it is no upload to this name", path)
         self._descriptor = self._open(name, _OLD, make=False)
         hold_temporary(self._descriptor)
-        self._name, self.path = name, path
+        self._above, self._name, self.path = beside, name, path
         return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
 
     def _checksum(self, part: Part) -> int | None:
@@ -352,9 +353,14 @@ class TemporaryFile:
         return self._descriptor
 
     @property
+    def device(self) -> int:
+        """The device of its file system."""
+        return self._directory.device
+
+    @property
     def directories(self) -> tuple[str]:
         """The path of its directory."""
-        return (os.path.dirname(self._root.resolve(self.key)),)
+        return (self._above,)
 
     def take_name(self) -> None:
         """Renames the file to its target, which is replaced atomically.
