@@ -242,7 +242,8 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
         if (start or end is not None) and not self.features.ranges:
-            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
+            read_all = partial(self.read, key, etag=etag, listed=listed)
+            return await self._whole.read(call, key, start, end, etag, read_all)
         response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
             await check_version(self, call, key, etag, etag_of(response.headers))

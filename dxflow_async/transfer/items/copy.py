@@ -129,9 +129,9 @@ class CopyItem(Multipart, TransferItem):
         if listed is not None:
             if listed.size <= self._whole_size or _is_complete(source.features, listed):
                 return listed
-            return await self._try(lambda: look_again(source, self._source.key, listed), self._source)
+            return await self._try(partial(look_again, source, self._source.key, listed), self._source)
         if self._policy.buffers:
-            entry = await self._try(lambda: look_again(source, self._source.key, None), self._source)
+            entry = await self._try(partial(look_again, source, self._source.key, None), self._source)
         else:
             attempts = Attempts()
             entry = await self._reads.open_first(self._policy.memory_for(self._whole_size), attempts)
