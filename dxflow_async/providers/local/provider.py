@@ -7,12 +7,10 @@ them in threads and has the table of errors. `files_on_disk.py` is what only a l
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from dxflow_async.concurrency.threads import Threads
@@ -21,7 +19,6 @@ from dxflow_async.providers.common.conditions import check_matching
 from dxflow_async.providers.common.deletion import delete_each
 from dxflow_async.providers.contract import (
     Body,
-    Buffer,
     Entry,
     Features,
     ObjectOptions,
@@ -34,7 +31,6 @@ from dxflow_async.providers.contract import (
     page_size,
 )
 from dxflow_async.providers.http import Call
-from dxflow_async.providers.local.directories import Directory
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
@@ -85,7 +81,6 @@ class LocalProvider(Provider):
             self.features = replace(self.features, checksum=True)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
-        self._kept: dict[str, Directory] = {}
 
     @property
     def local_disk(self) -> FilesOnDisk:
@@ -126,18 +121,15 @@ class LocalProvider(Provider):
         return staged.entry
 
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
-        file, check = self._temporary(key, options), (body.size, body.crc32c, options)
+        file = self._temporary(key, options)
         try:
             if body.size <= WRITE_SIZE:
-                chunks = await self._disk.collect(body)
-                if body.size <= CACHED_SIZE and self.root.in_memory and self.root.cached_reads.allowed:
-                    crc = self._write_here(file, chunks, *check)
-                else:
-                    crc = await self._disk.run_short("write", key, file.write_new, chunks, *check)
+                crc = await self._disk.write_small(file, body, options)
             else:
                 await self._disk.run("write", key, file.create, body.size)
                 crc = await self._disk.write_at(file, 0, body)
-                await self._disk.run("write", key, file.compare_and_complete, crc, *check)
+                expected = body.size, body.crc32c, options
+                await self._disk.run("write", key, file.compare_and_complete, crc, *expected)
         except BaseException:
             await self._disk.discard(file)
             raise
@@ -195,30 +187,6 @@ class LocalProvider(Provider):
     async def remove_directory(self, key: str) -> None:
         await self._disk.run("delete", key, self.root.remove_directory, key)
         self._disk.forget_names()
-
-    def _write_here(
-        self, file: TemporaryFile, chunks: Sequence[Buffer], size: int, expected: int | None, options: ObjectOptions
-    ) -> int:
-        """Writes a small file in the event loop, for file systems that are memory: giving it to a thread costs more.
-
-        The files of one turn of the loop share their directory, which stays open until the turn has ended.
-        """
-        above = file.key.rpartition("/")[0]
-        if above not in self._kept:
-            if not self._kept:
-                asyncio.get_running_loop().call_soon(self._release_kept)
-            self._kept[above] = self.root.directories.hold(above)
-        cached = self.root.cached_reads
-        waits, began = cached.waits(), monotonic()
-        try:
-            return self._disk.run_here("write", file.key, file.write_new, chunks, size, expected, options)
-        finally:
-            cached.took(monotonic() - began, waits)
-
-    def _release_kept(self) -> None:
-        for directory in self._kept.values():
-            directory.release()
-        self._kept.clear()
 
     def _temporary(self, key: str, options: ObjectOptions) -> TemporaryFile:
         mark, durable, absent = self.threads.owner_id, self._disk.durable, options.if_absent
