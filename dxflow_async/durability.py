@@ -21,7 +21,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from dxflow_async.concurrency.descriptors import patiently
@@ -152,18 +152,22 @@ class BatchSync:
     def __init__(self) -> None:
         self._pause_until = 0.0
 
-    def sync_files(self, descriptors: Sequence[int]) -> dict[int, OSError]:
-        """Flushes files to disk; returns the errors of those that are not."""
+    def sync_files(self, descriptors: Mapping[int, int]) -> dict[int, OSError]:
+        """Flushes files to disk; returns the errors of those that are not.
+
+        Args:
+            descriptors: the device of each file, by its descriptor.
+        """
         if len(descriptors) > _FEW and self._sync_systems(descriptors):
             return {}
         return {each: error for each in descriptors if (error := _error_of(each)) is not None}
 
-    def sync_directories(self, paths: Sequence[str], descriptors: Sequence[int]) -> dict[str, OSError]:
+    def sync_directories(self, paths: Sequence[str], descriptors: Mapping[int, int]) -> dict[str, OSError]:
         """Flushes the names in directories to disk; returns the errors of those that are not.
 
         Args:
             paths: the directories.
-            descriptors: of something in each file system that they may be on.
+            descriptors: of something in each file system that they may be on, with its device.
         """
         if len(paths) > _FEW_DIRECTORIES and descriptors and self._sync_systems(descriptors):
             return {}
@@ -175,12 +179,12 @@ class BatchSync:
                 errors[path] = error
         return errors
 
-    def _sync_systems(self, descriptors: Sequence[int]) -> bool:
+    def _sync_systems(self, descriptors: Mapping[int, int]) -> bool:
         """Returns whether the file systems of these files were flushed to disk."""
         if not _has_syncfs() or time.monotonic() < self._pause_until:
             return False
         started = time.monotonic()
-        systems = {os.fstat(each).st_dev: each for each in descriptors}
+        systems = {device: descriptor for descriptor, device in descriptors.items()}
         for descriptor in systems.values():
             sys.audit("dxflow_async.sync_system", descriptor)
             if _libc().syncfs(descriptor):

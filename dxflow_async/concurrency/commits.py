@@ -27,11 +27,14 @@ class Item(Protocol):
 
     Attributes:
         descriptor: of the file; -1 if only names were changed.
+        device: of the file's file system.
         directories: the paths of the directories with a new name.
     """
 
     @property
     def descriptor(self) -> int: ...
+    @property
+    def device(self) -> int: ...
     @property
     def directories(self) -> Sequence[str]: ...
     def take_name(self) -> None:
@@ -72,16 +75,18 @@ class Commits:
         if not self._busy:
             self._begin(loop)
         try:
-            await asyncio.shield(waiting.future)
+            await waiting.future
         except asyncio.CancelledError:
             if waiting in self._waiting:
                 self._waiting.remove(waiting)
-                raise
-            with CancelScope(shield=True):
-                while not waiting.future.done():
-                    with contextlib.suppress(asyncio.CancelledError):
-                        await asyncio.wait([waiting.future])
-            waiting.future.exception()  # nobody is left to see it
+            else:
+                with CancelScope(shield=True):
+                    while not waiting.ended:
+                        waiting.future = loop.create_future()
+                        with contextlib.suppress(asyncio.CancelledError):
+                            await asyncio.wait([waiting.future])
+                if waiting.future.done() and not waiting.future.cancelled():
+                    waiting.future.exception()  # nobody is left to see it
             raise
 
     async def sync_names(self, *directories: str) -> None:
@@ -120,14 +125,11 @@ class Commits:
         if self._closed:
             late, self._waiting = self._waiting, []
             for waiting in late:
-                waiting.future.set_exception(_closed())
+                waiting.end(_closed())
         elif self._waiting:
             self._begin(loop)
         for waiting, error in zip(batch, errors, strict=True):
-            if error is not None:
-                waiting.future.set_exception(error)
-            else:
-                waiting.future.set_result(None)
+            waiting.end(error)
 
     def _commit(self, items: list[Item]) -> list[OSError | StorageError | None]:
         errors = self._commit_all(items)
@@ -137,7 +139,8 @@ class Commits:
         return errors
 
     def _commit_all(self, items: list[Item]) -> list[OSError | StorageError | None]:
-        moment, descriptors = self.synced.moment, [item.descriptor for item in items if item.descriptor >= 0]
+        moment = self.synced.moment
+        descriptors = {each.descriptor: each.device for each in items if each.descriptor >= 0}
         failed = self._sync.sync_files(descriptors)
         errors: list[OSError | StorageError | None] = [failed.get(item.descriptor) or _error_of(item) for item in items]
         named = [item for item, error in zip(items, errors, strict=True) if error is None]
@@ -151,9 +154,25 @@ class Commits:
         return [error or _first_of(item, lost) for item, error in zip(items, errors, strict=True)]
 
 
-class _Waiting(NamedTuple):
-    item: Item
-    future: asyncio.Future[None]
+class _Waiting:
+    """A commit that somebody waits for."""
+
+    __slots__ = ("ended", "future", "item")
+
+    def __init__(self, item: Item, future: asyncio.Future[None]) -> None:
+        self.item = item
+        self.future = future
+        self.ended = False
+
+    def end(self, error: BaseException | None) -> None:
+        """Tells the one who waits, unless that was cancelled."""
+        self.ended = True
+        if self.future.done():
+            return
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(None)
 
 
 class _Names(NamedTuple):
@@ -161,6 +180,7 @@ class _Names(NamedTuple):
 
     directories: Sequence[str]
     descriptor: int = -1
+    device: int = -1
 
     def take_name(self) -> None:
         return

@@ -1,9 +1,9 @@
 """Counts the files below local directories while they are transferred, so that the totals are known early.
 
 The plan of a call is only a little ahead of its workers, so it knows the totals last. Somebody who watches the progress
-wants them first. Counting takes a `scandir` and a `stat` for each file in one worker thread; without a watcher nothing
-is counted. The counts are an estimate, which the plan replaces when it is complete: links to directories are not
-followed here.
+wants them first. Counting takes a `scandir` and a `stat` for each file in one worker thread, which competes with the
+event loop for the interpreter; without a watcher, and in short calls, nothing is counted. The counts are an estimate,
+which the plan replaces when it is complete: links to directories are not followed here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["early_totals"]
 
+_DELAY = 0.5
+"""Seconds until files are counted."""
+
 
 @asynccontextmanager
 async def early_totals(
@@ -41,7 +44,8 @@ async def early_totals(
     stopped, loop = threading.Event(), asyncio.get_running_loop()
 
     async def count() -> None:
-        found = await threads.run(_count, paths, selection, stopped)
+        await asyncio.sleep(_DELAY)
+        found = None if meter.complete else await threads.run(_count, paths, selection, stopped)
         if found is not None:
             meter.expect(*found)
 
@@ -50,6 +54,7 @@ async def early_totals(
         yield
     finally:
         stopped.set()
+        counting.cancel()
         with CancelScope(shield=True):
             await asyncio.wait({counting})
 

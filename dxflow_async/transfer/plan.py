@@ -26,6 +26,9 @@ _STREAM_SIZE = 2 << 20
 _STREAMED_PARTS = 32
 """Parts that an object is cut into, at least, when its parts are streamed: enough to keep many connections busy."""
 
+_PARTS_TO_DISK = 64
+"""The same on the way to a disk. Services cap each connection, at 20 MB/s and more, so a part must not take long."""
+
 _LARGEST_STREAMED = 4
 """A streamed part is at most this many times the configured size."""
 
@@ -99,7 +102,8 @@ class PartPolicy:
             return min(size, self._destination.max_part_size)
         if self.streams_parts or self.to_disk:
             largest = _LARGEST_STREAMED * self._part_size
-            return max(self.unit_size, min(size // _STREAMED_PARTS, largest) // _MiB * _MiB)
+            parts = _PARTS_TO_DISK if self.to_disk else _STREAMED_PARTS
+            return max(self.unit_size, min(size // parts, largest) // _MiB * _MiB)
         return self.unit_size
 
     def memory_for(self, size: int) -> int:

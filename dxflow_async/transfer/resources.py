@@ -165,14 +165,17 @@ class Resources:
             placement: where the call runs; None: in this process.
             options: how the call runs.
         """
-        from dxflow_async.transfer.executor.coordinator import Coordinator
         from dxflow_async.transfer.journal.journal import Journal
         from dxflow_async.transfer.recorder import Recorder
 
         self.check_open()
         if journal is None and self.settings.journal:
             journal = Journal(self.settings.home, self.threads, spec)
-        coordinator = None if placement is None else Coordinator(placement, journal, self.threads)
+        coordinator = None
+        if placement is not None:
+            from dxflow_async.transfer.executor.coordinator import Coordinator
+
+            coordinator = Coordinator(placement, journal, self.threads)
         context = self.context(on_progress, journal, coordinator)
         options = options or RunOptions()
         waits = (context.policy.waits, self.policy.waits)

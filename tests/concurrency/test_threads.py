@@ -334,7 +334,7 @@ async def test_close_ends_the_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 class HeldItem:
     """An item whose name waits until it may be taken."""
 
-    descriptor = -1
+    descriptor = device = -1
     directories = ()
 
     def __init__(self) -> None:

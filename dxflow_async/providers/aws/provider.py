@@ -7,8 +7,9 @@ bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -241,7 +242,8 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
         if (start or end is not None) and not self.features.ranges:
-            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
+            read_all = partial(self.read, key, etag=etag, listed=listed)
+            return await self._whole.read(call, key, start, end, etag, read_all)
         response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
         try:
             await check_version(self, call, key, etag, etag_of(response.headers))
@@ -276,22 +278,12 @@ class AWSProvider(Provider):
         if odd:
             await check_name(self._requests, call, bucket, name)
 
-        async def send(condition: Mapping[str, str]) -> SentBody:
-            return await send_body(
-                self._requests,
-                call,
-                bucket,
-                name,
-                {},
-                {**headers, **condition} if condition else headers,
-                body,
-                judge=lambda refusal: self._write_limit(call, refusal, body.size),
-            )
-
+        # Without closures: an object is one of hundreds in flight, and each of their cells is one more to collect.
         if options.conditional:
+            send = partial(self._send_body, call, bucket, name, headers, body)
             response, confirmed = await write_on_condition(self, call, key, options, send)
         else:
-            response, confirmed = await send({})
+            response, confirmed = await self._send_body(call, bucket, name, headers, body)
         told = crc32c_of(response.headers)
         if await self._signs.confirm(response, body, "object", told) or confirmed:
             crc32c = body.crc32c if confirmed else told
@@ -308,6 +300,13 @@ class AWSProvider(Provider):
         if options.public:
             await self._check_readable(call, bucket, name)
         return stored
+
+    def _send_body(
+        self, call: Call, bucket: str, name: str, headers: Mapping[str, str], body: Body, condition: Any = None
+    ) -> Awaitable[SentBody]:
+        judge = partial(self._write_limit, call, body.size)
+        sent = {**headers, **condition} if condition else headers
+        return send_body(self._requests, call, bucket, name, {}, sent, body, judge=judge)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
@@ -455,7 +454,7 @@ class AWSProvider(Provider):
         advice = "set part_size so that the object has fewer parts, or parts of another size"
         return call.error(PartLimitError, f"{said}; {advice}", status=refusal.status, code=refusal.code or None)
 
-    def _write_limit(self, call: Call, refusal: Refusal, size: int) -> StorageError | None:
+    def _write_limit(self, call: Call, size: int, refusal: Refusal) -> StorageError | None:
         limits = write_limits(refusal, size)
         return self._limited(call, refusal, limits) if limits else None
 

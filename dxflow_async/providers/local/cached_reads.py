@@ -40,6 +40,11 @@ class CachedReads:
         if device not in self._flags:
             self._flags[device] = _READ_FLAGS.get(_file_system(device))
 
+    def is_memory(self, device: int) -> bool:
+        """Returns whether a device is memory itself: neither a read nor a write waits there. Blocks the first time."""
+        self.learn(device)
+        return self._flags[device] == 0
+
     def flags(self, device: int) -> int | None:
         """Returns the flags for a read; None if it might wait."""
         return self._flags.get(device)

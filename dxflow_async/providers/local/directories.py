@@ -41,9 +41,11 @@ class Directory:
         key: its key below the root.
         users: how many users hold it.
         open_descriptor: -1 while it is not open.
+        device: of its file system, once it was open.
+        in_memory: whether that file system is memory.
     """
 
-    __slots__ = ("_lock", "_owner", "key", "open_descriptor", "users")
+    __slots__ = ("_lock", "_owner", "device", "in_memory", "key", "open_descriptor", "users")
 
     def __init__(self, owner: Directories, lock: threading.Lock, key: str) -> None:
         self._owner = owner
@@ -51,6 +53,8 @@ class Directory:
         self.key = key
         self.users = 0
         self.open_descriptor = -1
+        self.device = -1
+        self.in_memory = False
 
     def descriptor(self, open_directory: Callable[[str], int]) -> int:
         """Returns the descriptor, which is valid while the directory is held."""

@@ -5,10 +5,12 @@ Source: https://man7.org/linux/man-pages/man3/errno.3.html
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from time import monotonic
 from typing import TypeVar, TypeVarTuple
 
 from anyio import CancelScope
@@ -23,8 +25,9 @@ from dxflow_async.exceptions import (
     UnsafePathError,
     UnsupportedError,
 )
-from dxflow_async.providers.contract import Body, Buffer, StreamedBody, is_streamed
-from dxflow_async.providers.local.files import WRITE_SIZE, Stretch, TemporaryFile
+from dxflow_async.providers.contract import Body, Buffer, ObjectOptions, StreamedBody, is_streamed
+from dxflow_async.providers.local.directories import Directory
+from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, Stretch, TemporaryFile
 from dxflow_async.providers.local.root import Root, error_of
 
 __all__ = ["Disk"]
@@ -75,6 +78,7 @@ class Disk:
         self.durable = self._commits is not None
         self._root = root
         self._spare: list[memoryview] = []
+        self._kept: dict[str, Directory] = {}
 
     async def run(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Runs `function(*arguments)` in a thread and returns its result.
@@ -144,6 +148,39 @@ class Disk:
         failure = error_of(operation, path, cls, text, errno.errorcode.get(error.errno or 0))
         failure.retryable = failure.retryable or error.errno in OUT_OF_DESCRIPTORS
         return failure
+
+    async def write_small(self, file: TemporaryFile, body: Body, options: ObjectOptions) -> int:
+        """Writes, verifies and completes a small file in one go, and returns its CRC32C.
+
+        Where the file system is memory, the event loop does it: giving it to a thread costs more.
+        """
+        chunks = await self.collect(body)
+        expected, cached = (body.size, body.crc32c, options), self._root.cached_reads
+        if body.size > CACHED_SIZE or not (self._root.in_memory and cached.allowed):
+            return await self.run_short("write", file.key, file.write_new, chunks, *expected)
+        self._keep_directory(file.key)
+        waits, began = cached.waits(), monotonic()
+        try:
+            return file.write_new(chunks, *expected)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise self._translated("write", file.key, error) from error
+        finally:
+            cached.took(monotonic() - began, waits)
+
+    def _keep_directory(self, key: str) -> None:
+        """Keeps the directory of a key open for the files that are written in this turn of the loop, not longer."""
+        above = key.rpartition("/")[0]
+        if above not in self._kept:
+            if not self._kept:
+                asyncio.get_running_loop().call_soon(self._release_directories)
+            self._kept[above] = self._root.directories.hold(above)
+
+    def _release_directories(self) -> None:
+        for directory in self._kept.values():
+            directory.release()
+        self._kept.clear()
 
     async def collect(self, body: Body) -> Sequence[Buffer]:
         """Returns the buffers of a small body."""

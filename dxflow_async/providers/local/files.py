@@ -188,7 +188,8 @@ class TemporaryFile:
         root: the directory of the target's key.
         key: the target.
         mark: the owner id of the session, with which the file's name begins.
-        durable: whether a complete file gets its name only once it is on disk; else it gets it at once.
+        durable: whether a complete file gets its name only once it is on disk; else, and where the file system is
+            memory, it gets it at once.
         if_absent, if_match: as in `ObjectOptions`.
 
     Attributes:
@@ -208,6 +209,7 @@ class TemporaryFile:
         self.key = key
         above, _, self._target = key.rpartition("/")
         self._directory = root.directories.hold(above)
+        self._above = ""
         self._descriptor = -1
         self._replaced: int | None = None  # the mode of the file that has the name
         self._name = ""
@@ -224,7 +226,8 @@ class TemporaryFile:
         name = temporary_name(self._mark)
         self._descriptor = self._open(name, _NEW, make=True)
         hold_temporary(self._descriptor)
-        self._name, self.path = name, os.path.join(os.path.dirname(path), name)
+        self._above = os.path.dirname(path)
+        self._name, self.path = name, os.path.join(self._above, name)
         if size and _free_space(self._descriptor) < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
 
@@ -236,7 +239,10 @@ class TemporaryFile:
         """
 
         def open_directory(key: str) -> int:
-            return self._root.open_directory(key, make=make)
+            opened, directory, root = self._root.open_directory(key, make=make), self._directory, self._root
+            directory.device = os.fstat(opened).st_dev
+            root.in_memory = directory.in_memory = root.cached_reads.is_memory(directory.device)
+            return opened
 
         def open_in(directory: int) -> int:
             self._replaced = refuse_special("write", self._root, self.key, directory)
@@ -259,7 +265,7 @@ class TemporaryFile:
             raise FileNotFoundError(errno.ENOENT, "it is no upload to this name", path)
         self._descriptor = self._open(name, _OLD, make=False)
         hold_temporary(self._descriptor)
-        self._name, self.path = name, path
+        self._above, self._name, self.path = beside, name, path
         return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
 
     def _checksum(self, part: Part) -> int | None:
@@ -305,10 +311,12 @@ class TemporaryFile:
 
     def write_new(self, chunks: Sequence[Buffer], size: int, expected: int | None, options: ObjectOptions) -> int:
         """Creates, writes, verifies and completes a small file in one go. Returns its CRC32C."""
+        began = monotonic()
         self.create()
         crc = self.write(chunks, 0)
         self._compare(sum(map(len, chunks)), crc, size, expected)
         self.complete(options.modified, options.mode, crc)
+        self._root.cached_reads.took_in_thread(monotonic() - began)
         return crc
 
     def compare_and_complete(self, crc: int, size: int, expected: int | None, options: ObjectOptions) -> None:
@@ -335,7 +343,7 @@ class TemporaryFile:
             os.utime(self._descriptor, (modified, modified))
         if self._root.keeps_checksums and crc is not None:
             keep_checksum(self._descriptor, crc)
-        if not self._durable:
+        if not self._durable or self._directory.in_memory:
             self.take_name()
             self.close()
 
@@ -345,9 +353,14 @@ class TemporaryFile:
         return self._descriptor
 
     @property
+    def device(self) -> int:
+        """The device of its file system."""
+        return self._directory.device
+
+    @property
     def directories(self) -> tuple[str]:
         """The path of its directory."""
-        return (os.path.dirname(self._root.resolve(self.key)),)
+        return (self._above,)
 
     def take_name(self) -> None:
         """Renames the file to its target, which is replaced atomically.

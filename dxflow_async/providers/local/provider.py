@@ -121,15 +121,15 @@ class LocalProvider(Provider):
         return staged.entry
 
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
-        file, check = self._temporary(key, options), (body.size, body.crc32c, options)
+        file = self._temporary(key, options)
         try:
             if body.size <= WRITE_SIZE:
-                chunks = await self._disk.collect(body)
-                crc = await self._disk.run_short("write", key, file.write_new, chunks, *check)
+                crc = await self._disk.write_small(file, body, options)
             else:
                 await self._disk.run("write", key, file.create, body.size)
                 crc = await self._disk.write_at(file, 0, body)
-                await self._disk.run("write", key, file.compare_and_complete, crc, *check)
+                expected = body.size, body.crc32c, options
+                await self._disk.run("write", key, file.compare_and_complete, crc, *expected)
         except BaseException:
             await self._disk.discard(file)
             raise

@@ -40,6 +40,9 @@ class Root:
     Args:
         path: the directory. It is made when something is first written.
         follow_symlinks: whether links may lead out of it: only for the user's own files, never for names from outside.
+
+    Attributes:
+        in_memory: whether the directory that was opened last for a write is on a file system that is memory itself.
     """
 
     def __init__(self, path: str | Path, *, follow_symlinks: bool = False, keeps_checksums: bool = False) -> None:
@@ -50,6 +53,7 @@ class Root:
         self._prefix = os.path.join(self.path, "")
         self.cached_reads = CachedReads()
         self.directories = Directories()
+        self.in_memory = False
 
     # Paths
 

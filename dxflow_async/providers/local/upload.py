@@ -24,7 +24,7 @@ class LocalStaged(Staged):
 
     def __init__(self, disk: Disk, file: TemporaryFile, entry: Entry) -> None:
         self.entry = entry
-        self.waits = disk.durable
+        self.waits = file.held
         self._disk = disk
         self._file = file
 

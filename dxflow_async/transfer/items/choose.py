@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.transfer.context import LINK_SUFFIX, Place, TransferContext
@@ -53,16 +55,7 @@ def item_for(
     if restores:
         target = Place(target.provider, target.key.removesuffix(LINK_SUFFIX), target.shown.removesuffix(LINK_SUFFIX))
 
-    def make(options: ObjectOptions) -> TransferItem:
-        if entry is not None and entry.link is not None:
-            return KeptLinkItem(context, source, target, entry.link, options, delete_source=move)
-        if restores:
-            return RestoredLinkItem(context, source, target, options, delete_source=move)
-        if entry is not None and _copies(source, target, options):
-            copied = ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
-            return RelayedCopyItem(copied)
-        return CopyItem(context, source, target, options, entry, delete_source=move)
-
+    make = partial(_item_with_bytes, context, source, target, entry, move, keep_time, restores)
     try:
         item = _item_without_bytes(context, source, end, target, entry, operation, move=move)
         if item is not None:
@@ -73,6 +66,27 @@ def item_for(
     except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
         failure = failure_of(error, (source.shown, target.shown), operation)
         return SettledItem(TransferResult(source.shown, target.shown, error=failure))
+
+
+def _item_with_bytes(
+    context: TransferContext,
+    source: Place,
+    target: Place,
+    entry: Entry | None,
+    move: bool,
+    keep_time: bool,
+    restores: bool,
+    options: ObjectOptions,
+) -> TransferItem:
+    """Returns the item of an object, or of a symbolic link."""
+    if entry is not None and entry.link is not None:
+        return KeptLinkItem(context, source, target, entry.link, options, delete_source=move)
+    if restores:
+        return RestoredLinkItem(context, source, target, options, delete_source=move)
+    if entry is not None and _copies(source, target, options):
+        copied = ServerCopyItem(context, source, target, entry, options, delete_source=move, keep_time=keep_time)
+        return RelayedCopyItem(copied)
+    return CopyItem(context, source, target, options, entry, delete_source=move)
 
 
 def _item_without_bytes(

@@ -129,9 +129,9 @@ class CopyItem(Multipart, TransferItem):
         if listed is not None:
             if listed.size <= self._whole_size or _is_complete(source.features, listed):
                 return listed
-            return await self._try(lambda: look_again(source, self._source.key, listed), self._source)
+            return await self._try(partial(look_again, source, self._source.key, listed), self._source)
         if self._policy.buffers:
-            entry = await self._try(lambda: look_again(source, self._source.key, None), self._source)
+            entry = await self._try(partial(look_again, source, self._source.key, None), self._source)
         else:
             attempts = Attempts()
             entry = await self._reads.open_first(self._policy.memory_for(self._whole_size), attempts)
@@ -141,23 +141,27 @@ class CopyItem(Multipart, TransferItem):
         return entry
 
     async def move(self, part: Part) -> None:
-        upload, provider, key = self._upload, self._destination.provider, self._destination.key
+        upload = self._upload
         if self._checks.rereads:
             await self._read_again(part)
         elif upload is not None:
             if self._shares_parts:
                 await self._keep(await self._move_elsewhere(part, upload))
             else:
-                await self._keep(await self._send(part, lambda body: upload.write_part(part, body)))
+                await self._keep(await self._send(part, partial(upload.write_part, part)))
             if self._checks.ordered is not None:
                 await self._checks.ordered.stored(part, upload)
-        elif provider.features.stages:
-            self._staged = await self._send(part, lambda body: provider.stage(key, body, self._completed_options()))
+        elif self._destination.provider.features.stages:
+            self._staged = await self._send(part, self._stage)
             self._stored, self.waits_for_disk = self._staged.entry, self._staged.waits
-        elif self._own_writes is not None:
-            self._stored = await self._send(part, self._write_on_condition)
         else:
-            self._stored = await self._send(part, lambda body: provider.write(key, body, self._completed_options()))
+            self._stored = await self._send(part, self._write if self._own_writes is None else self._write_on_condition)
+
+    def _stage(self, body: Body) -> Awaitable[Staged]:
+        return self._destination.provider.stage(self._destination.key, body, self._completed_options())
+
+    def _write(self, body: Body) -> Awaitable[Entry]:
+        return self._destination.provider.write(self._destination.key, body, self._completed_options())
 
     async def _write_on_condition(self, body: Body) -> Entry:
         provider, key, options = self._destination.provider, self._destination.key, self._completed_options()
@@ -185,7 +189,7 @@ class CopyItem(Multipart, TransferItem):
         try:
             moved = await mover.move(PartRange(*ends, entry, self._completed_options(), upload.id, ()), part)
         except (PartLimitError, RangeIgnoredError):
-            return await self._send(part, lambda body: upload.write_part(part, body))
+            return await self._send(part, partial(upload.write_part, part))
         if isinstance(self._checks.digests, PartDigests) and moved.digest is not None:
             self._checks.digests.values[part.number] = moved.digest
         self._moved += part.size
@@ -329,18 +333,18 @@ class CopyItem(Multipart, TransferItem):
                     return await self._stream(part, deliver, attempts)
                 except StorageError as error:
                     failure = error
-                return await retry_after(failure, lambda: self._stream(part, deliver, attempts), policy, attempts)
+                return await retry_after(failure, partial(self._stream, part, deliver, attempts), policy, attempts)
             try:
                 body = await self._buffer(part, attempts)
             except StorageError as error:
                 failure = error
-                body = await retry_after(failure, lambda: self._buffer(part, attempts), policy, attempts)
+                body = await retry_after(failure, partial(self._buffer, part, attempts), policy, attempts)
             if body.size <= _COUNTED_WHOLE:
-                delivered = await self._try(lambda: deliver(body), size=part.size)
+                delivered = await self._try(partial(deliver, body), size=part.size)
                 self._count(body.size)
                 return delivered
             metered = MeteredBody(body, self._count)
-            return await self._try(lambda: deliver(metered), size=part.size)
+            return await self._try(partial(deliver, metered), size=part.size)
         finally:
             self._retries += attempts.retries
             self._context.limits.memory.give(memory)

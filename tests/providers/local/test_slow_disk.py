@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,20 @@ _SLOWNESS = 0.03
 def provider(tmp_path: Path, threads: Threads) -> LocalProvider:
     """The user's own files: small ones may be read in the loop."""
     return LocalProvider(tmp_path / "files", threads, follow_symlinks=True, durable=False)
+
+
+@pytest.fixture
+def memory(threads: Threads) -> Iterator[LocalProvider]:
+    """A directory on a file system that is memory."""
+    if not Path("/dev/shm").is_dir():
+        pytest.skip("there is no /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield LocalProvider(Path(directory, "files"), threads, durable=False)
+
+
+async def _write(provider: LocalProvider, key: str) -> None:
+    data = Path(key).stem.encode()
+    await provider.write(key, Buffered((data,), len(data)), ObjectOptions())
 
 
 async def _longest_turn(work: asyncio.Task[Any]) -> float:
@@ -85,6 +102,56 @@ async def test_writes_to_a_slow_disk_do_not_hold_up_the_loop(
     assert longest < 10 * _SLOWNESS
     for number in range(40):
         assert (Path(provider.root.path) / f"{number}.bin").read_text() == str(number)
+
+
+async def test_small_files_in_memory_are_written_in_the_loop(
+    memory: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the first file, small files on a file system that is memory take no thread; large ones still do."""
+    await _write(memory, "first/0.bin")
+    handed_over: list[str] = []
+    run_short = memory.threads.run_short
+
+    def counted(function: Any, *args: Any) -> Any:
+        handed_over.append(function.__name__)
+        return run_short(function, *args)
+
+    monkeypatch.setattr(memory.threads, "run_short", counted)
+    await asyncio.gather(*(_write(memory, f"{number % 3}/{number}.bin") for number in range(40)))
+    assert not handed_over
+    assert sorted(path.read_text() for path in memory.root.path.rglob("*.bin")) == sorted([*map(str, range(40)), "0"])
+    await memory.write("large.bin", Buffered((bytes(200_000),), 200_000), ObjectOptions())
+    assert handed_over == ["write_new"]
+
+
+async def test_a_directory_that_is_exchanged_gets_the_next_file(memory: LocalProvider) -> None:
+    """A directory stays open for the files of one turn of the loop only: a new one of its name gets the next file."""
+    await _write(memory, "first/0.bin")
+    await _write(memory, "first/1.bin")
+    await asyncio.sleep(0)
+    (memory.root.path / "first").rename(memory.root.path / "second")
+    (memory.root.path / "first").mkdir()
+    await _write(memory, "first/2.bin")
+    assert [path.name for path in (memory.root.path / "first").iterdir()] == ["2.bin"]
+
+
+async def test_memory_that_makes_writes_wait_is_left_to_threads(
+    memory: LocalProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where writing in the loop takes long all the same, it happens once or twice, and the rest goes to threads."""
+    await _write(memory, "0.bin")
+    opened = _make_opening_slow(monkeypatch)
+    loop_thread, in_loop = threading.get_ident(), []
+    slow_open = os.open
+
+    def noting_open(path: Any, *args: Any, **options: Any) -> int:
+        in_loop.extend([path] if ".dxpart" in str(path) and threading.get_ident() == loop_thread else [])
+        return slow_open(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", noting_open)
+    await asyncio.gather(*(_write(memory, f"{number}.bin") for number in range(20)))
+    assert len(opened) == 20
+    assert 1 <= len(in_loop) <= 2
 
 
 async def test_quick_reads_bring_the_loop_back(provider: LocalProvider) -> None:

@@ -81,6 +81,20 @@ def test_a_batch_is_all_or_nothing(tmp_path: Path) -> None:
     job.close()
 
 
+def test_many_rows_at_once_are_all_kept(tmp_path: Path) -> None:
+    """However many rows are written together, each is there, the last of two with one key, and odd names as well."""
+    job = create(tmp_path)
+    ends = [ItemId(f"/here/\udcff{number}" if number % 50 == 7 else f"/here/{number}", "x") for number in range(150)]
+    job.write([Row(PLANNED, each) for each in ends])
+    assert job.items(None) == sorted(ends)
+    versions = [*(f"v{number}" for number in range(150)), "last"]
+    rows = zip([*ends, ends[3]], versions, strict=True)
+    job.write([Row(ENDED, (*each, "done", version, 1, None)) for each, version in rows])
+    expected = {**dict(zip(ends, versions, strict=False)), ends[3]: "last"}
+    assert {each: job.state_of(each) for each in ends} == {each: ("done", expected[each]) for each in ends}
+    job.close()
+
+
 def test_it_is_for_its_owner_only(tmp_path: Path) -> None:
     """Nobody else may read a job's files, nor their directory."""
     job = create(tmp_path)
