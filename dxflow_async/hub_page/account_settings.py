@@ -2,7 +2,8 @@
 
 Settings that leave something open would be completed with the environment, profiles and files of this machine, so only
 those that stand for themselves are usable. An endpoint or a unit at a loopback or link-local address would be a service
-of this machine, such as its metadata service; those are refused unless the hub allows them.
+of this machine, such as its metadata service; those are refused unless the hub allows them. A name may get such an
+address later, so each connection is checked, too (`may_connect_to`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.hub_page.places import BUILT_IN_TYPES
 from dxflow_async.models import Unit
 
-__all__ = ["is_of_this_machine", "unit_check", "usable_settings"]
+__all__ = ["is_of_this_machine", "may_connect_to", "unit_check", "usable_settings"]
 
 
 def usable_settings(
@@ -50,7 +51,19 @@ def is_of_this_machine(host: str) -> bool:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         return False  # it cannot be reached either
-    return any(map(_is_local, found))
+    return not all(may_connect_to(str(each)) for each in found)
+
+
+def may_connect_to(address: str) -> bool:
+    """Returns whether the session of an account may connect to an IP address: it is not this machine's or its link's.
+
+    Example:
+        >>> [may_connect_to(each) for each in ("192.0.2.7", "127.0.0.1", "169.254.169.254", "::ffff:127.0.0.1")]
+        [True, False, False, False]
+    """
+    found = ip_address(address.partition("%")[0])
+    found = getattr(found, "ipv4_mapped", None) or found
+    return not (found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast)
 
 
 def unit_check(threads: Threads, *, local_services: bool) -> Callable[[Unit], Awaitable[None]]:
@@ -100,9 +113,3 @@ def _has_credentials(settings: CloudSettings) -> bool:
             own = settings.account_key is not None or settings.sas_token is not None
             return own or (settings.anonymous and settings.account is not None)
     return settings.anonymous
-
-
-def _is_local(text: str | int) -> bool:
-    address = ip_address(str(text).partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast

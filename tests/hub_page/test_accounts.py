@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +144,47 @@ async def test_units_on_the_machine_itself_are_refused(tmp_path: Path) -> None:
         plan = {"verb": "delete", "sources": ["unit:/mine/x/"]}
         assert (await me.post("page/jobs", plan)).code == "access_denied"
         assert (await me.get("page/places")).tree["places"][0]["state"] == "unusable"
+
+
+@pytest.mark.parametrize("place", ["remote", "unit"])
+async def test_a_name_that_moves_to_the_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A name that is elsewhere at sign-in and at this machine later is refused at the connection."""
+    answers = iter(["192.0.2.7"])  # the next ones are this machine
+    look_up, seen = socket.getaddrinfo, []
+
+    def moving(host: Any, *rest: Any, **options: Any) -> Any:
+        if host in ("moving.test", b"moving.test"):
+            host = next(answers, "127.0.0.1")
+            seen.append(host)
+        return look_up(host, *rest, **options)
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append("connected")
+        writer.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", moving)
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+        running_hub(tmp_path) as url,
+        browser(url) as me,
+    ):
+        address = f"moving.test:{server.sockets[0].getsockname()[1]}"
+        program = await as_program(url, me.http)
+        if place == "remote":
+            keys = {"endpoint": f"http://{address}", "access_key": "a", "secret_key": "b", "region": "us-east-1"}
+            assert (await program.request("PUT", "providers/AWS/", body=keys))[0] == 200
+        else:
+            new = {"name": "mine", "ip": address, "protocol": "HTTP", "secrets": {"RW": SECRETS.rw, "RO": SECRETS.ro}}
+            assert (await program.request("POST", "compute/units/", body=new))[0] == 201
+        await me.sign_in(ME)
+        location = "aws:/bucket/" if place == "remote" else "unit:/mine/"
+        answer = await me.get("page/list", location=location)
+    assert (answer.status, answer.code) == (403, "access_denied")
+    assert "moving.test" in answer.tree["error"]["message"]
+    assert seen[:2] == ["192.0.2.7", "127.0.0.1"]
+    assert "connected" not in seen
 
 
 async def test_the_home_of_an_account_is_its_own(tmp_path: Path) -> None:

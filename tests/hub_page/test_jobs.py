@@ -244,10 +244,21 @@ async def test_the_end_of_the_server_keeps_a_job(tmp_path: Path) -> None:
 async def test_directories_and_links(user: Browser, tmp_path: Path) -> None:
     """A directory is made once; where there are no links, the answer says so."""
     made = await user.post("page/directories", {"location": f"local:{tmp_path}/new"})
-    assert made.status == 201
+    assert (made.status, made.tree) == (201, {"exists": True})
     assert (tmp_path / "new").is_dir()
     assert (await user.post("page/directories", {"location": f"local:{tmp_path}/new/"})).code == "exists"
     assert (await user.post("page/directories", {"location": "unit:/Demo/a/b/"})).status == 201
     (tmp_path / "file").write_text("x")
     refused = await user.post("page/links", {"location": f"local:{tmp_path}/file"})
     assert (refused.status, refused.code) == (501, "unsupported")
+
+
+async def test_a_directory_that_is_no_object_is_not_stored(cloud_user: Browser, bucket: str, container: str) -> None:
+    """Where directories are what names begin with, a new one leaves nothing behind; one that exists is refused."""
+    for top in (f"aws:/{bucket}/page", f"azure:/{container}/page"):
+        made = await cloud_user.post("page/directories", {"location": f"{top}/new/"})
+        assert (made.status, made.tree) == (200, {"exists": False})
+        assert (await cloud_user.get("page/list", location=f"{top}/new")).tree["items"] == []
+        assert (await cloud_user.get("page/list", location=f"{top}/")).tree["items"] == []
+        assert (await cloud_user.upload(f"{top}/new/x", b"content")).status == 201
+        assert (await cloud_user.post("page/directories", {"location": f"{top}/new"})).code == "exists"
