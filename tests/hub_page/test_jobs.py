@@ -215,6 +215,28 @@ async def test_pause_resume_and_cancel_between_clouds(cloud_user: Browser, bucke
     ).code == "invalid_expires"
 
 
+async def test_the_report_of_a_cancelled_job_has_what_it_did(tmp_path: Path) -> None:
+    """Items that had ended, and the settings, are in it; what had not is not."""
+    source = tmp_path / "top"
+    source.mkdir()
+    (source / "large.bin").write_bytes(bytes(4 << 20))
+    (source / "small.txt").write_text("small")
+    settings = Settings(home=tmp_path / "home", sdk_configuration=False, max_bandwidth=1 << 20)
+    async with running_page(settings, email="me@example.org", password="correct horse") as user:
+        plan = {"verb": "copy", "sources": [f"local:{source}/"], "destination": "unit:/Demo/"}
+        async with user.open("GET", "page/events") as response:
+            job = (await user.post("page/jobs", plan)).tree["job"]
+            async for name, data in events(response):
+                if name == "job" and data["items_done"]:
+                    break
+        assert (await user.post(f"page/jobs/{job['id']}/cancel")).tree["job"]["state"] == "cancelled"
+        page = (await user.get(f"page/jobs/{job['id']}/report")).content.decode()
+    assert "interrupted" in page
+    assert "small.txt" in page
+    assert "max_bandwidth" in page
+    assert "large.bin" not in page
+
+
 async def test_the_end_of_the_server_keeps_a_job(tmp_path: Path) -> None:
     """What it has done stays, and the next server lists it as paused and completes it."""
     source = tree(tmp_path / "top", count=300, size=1000)

@@ -1,9 +1,11 @@
-"""Waiting until a file or a directory stops changing, at any place."""
+"""Waiting until a file or a directory stops changing, and taking only what is stable, at any place."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -82,6 +84,38 @@ async def test_every_place_is_waited_at(place: str, top: tuple[AsyncSession, str
     assert (file.size, file.directory, directory.directory) == (11, False, True)
     with pytest.raises(StallTimeoutError, match="it does not exist"):
         await session.wait(f"{location}/run/never", stable=0.1, timeout=0.2)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("place", PLACES)
+async def test_every_place_is_synced_from_once_it_is_stable(
+    place: str, top: tuple[AsyncSession, str], tmp_path: Path
+) -> None:
+    """What changes between two listings is left to the next sync; everything else is taken."""
+    session, location = top
+    assert place
+    for name in ("still", "grows"):
+        (tmp_path / name).write_bytes(b"x")
+        await session.copy(tmp_path / name, f"{location}/run/{name}")
+    target = tmp_path / "target"
+
+    async def grow() -> None:
+        while True:
+            with (tmp_path / "grows").open("ab") as file:
+                file.write(b"x")
+            await session.copy(tmp_path / "grows", f"{location}/run/grows")
+            await asyncio.sleep(0.02)
+
+    growing = asyncio.create_task(grow())
+    report = await session.sync(f"{location}/run/", target, stable=0.5)
+    assert not growing.done()
+    growing.cancel()
+    with suppress(asyncio.CancelledError):
+        await growing
+    assert report.failed == []
+    assert os.listdir(target) == ["still"]
+    await session.sync(f"{location}/run/", target, stable=0.05)
+    assert sorted(os.listdir(target)) == ["grows", "still"]
 
 
 async def write_slowly(path: Path, steps: int) -> float:
