@@ -89,7 +89,7 @@ class EngineProvider(Provider):
 
     def __init__(self, settings: EngineSettings, http: HTTP, threads: Threads, *, name: str = "ENGINE") -> None:
         self.name = name
-        self.features = _FEATURES
+        self.features = replace(_FEATURES, verifies_writes=settings.verify != "size")
         self._settings = settings
         self._threads = threads
         self._session_http = http

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dxflow_async import AsyncSession, Settings
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, StorageError, UnsupportedError
 from dxflow_async.providers import ObjectOptions
 from dxflow_async.providers.engine.remote_checksum import HashedBody
@@ -96,6 +97,22 @@ async def test_a_command_that_fails_is_no_checksum(tmp_path: Path) -> None:
             await provider.write("name", body(b"new"), OPTIONS)
         assert [path.name for path in server.root.iterdir()] == ["name"]
         assert (server.root / "name").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("verify", ["size", "readback", "remote-sha256"])
+async def test_reports_say_what_was_compared(tmp_path: Path, verify: str) -> None:
+    """An upload counts as verified where its bytes were compared, and not for its size; a download never does."""
+    (tmp_path / "source").write_bytes(b"content")
+    async with EngineServer(tmp_path / "volume", SHELL).serve() as server:
+        lab = EngineSettings(address=server.url, key=server.write_key(tmp_path / "key.pem"), verify=verify)
+        async with AsyncSession(settings=Settings(home=tmp_path / "home", remotes={"lab": lab})) as session:
+            uploaded = await session.copy(tmp_path / "source", "lab:/name")
+            async with session.open("lab:/stream", "wb") as file:
+                await file.write(b"content")
+            downloaded = await session.copy("lab:/name", tmp_path / "target")
+    assert uploaded.verified == (verify != "size")
+    assert downloaded.verified == 0
+    assert (server.root / "stream").read_bytes() == b"content"
 
 
 async def test_the_digest_is_that_of_the_last_reading() -> None:
