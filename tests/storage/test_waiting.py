@@ -13,6 +13,8 @@ from time import monotonic
 import pytest
 
 from dxflow_async import AsyncSession, AzureSettings, GCPSettings, Settings
+from dxflow_async.cli.places import Place
+from dxflow_async.cli.reading import follow_file
 from dxflow_async.exceptions import ConfigurationError, StallTimeoutError
 from dxflow_async.providers.engine.settings import EngineSettings
 from tests.servers import Azurite, GCSServer, SeaweedFS
@@ -116,6 +118,31 @@ async def test_every_place_is_synced_from_once_it_is_stable(
     assert os.listdir(target) == ["still"]
     await session.sync(f"{location}/run/", target, stable=0.05)
     assert sorted(os.listdir(target)) == ["grows", "still"]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("place", PLACES)
+async def test_every_place_is_followed(
+    place: str, top: tuple[AsyncSession, str], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """`tail -f` prints what is appended to a file, by its size."""
+    session, location = top
+    assert place
+    (tmp_path / "log").write_bytes(b"one\n")
+    await session.copy(tmp_path / "log", f"{location}/log")
+    storage, path = await session.storage_at(f"{location}/log")
+    following = asyncio.create_task(follow_file(Place(f"{location}/log", storage, path), 4, json=False))
+    (tmp_path / "log").write_bytes(b"one\ntwo\n")
+    await session.copy(tmp_path / "log", f"{location}/log")
+    printed = b""
+    async with asyncio.timeout(30):
+        while not printed and not following.done():
+            await asyncio.sleep(0.05)
+            printed = capfdbinary.readouterr().out
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    assert printed == b"two\n"
 
 
 async def write_slowly(path: Path, steps: int) -> float:
