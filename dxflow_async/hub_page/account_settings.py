@@ -16,12 +16,14 @@ from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.account_settings import from_account
-from dxflow_async.config.clouds import AzureSettings, CloudSettings, S3Settings
+from dxflow_async.config.clouds import AzureSettings, CloudSettings, GCSSettings, S3Settings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.hub_page.places import BUILT_IN_TYPES
 from dxflow_async.models import Unit
 
 __all__ = ["is_of_this_machine", "may_connect_to", "unit_check", "usable_settings"]
+
+_GOOGLE = "https://storage.googleapis.com"
 
 
 def usable_settings(
@@ -86,7 +88,8 @@ def unit_check(threads: Threads, *, local_services: bool) -> Callable[[Unit], Aw
 def _objection(provider: str, given: dict[str, Any], *, local_services: bool) -> str:
     """Says why settings may not be used; empty if they may.
 
-    An S3 remote without an endpoint gets Amazon's, so that the environment of this machine cannot name another one.
+    A remote of S3 or Google without an endpoint gets that of Amazon or Google, so that the environment of this machine
+    cannot name another one.
     """
     if "service_file" in given or "profile" in given:
         return "its settings name a file or a profile of another machine; only credentials in the settings work here"
@@ -101,6 +104,8 @@ def _objection(provider: str, given: dict[str, Any], *, local_services: bool) ->
         return "its settings have no credentials; keep an access key or the like at the hub"
     if isinstance(made, S3Settings) and made.endpoint is None:
         given["endpoint"] = f"https://s3.{made.region or 'us-east-1'}.amazonaws.com"
+    if isinstance(made, GCSSettings) and made.endpoint is None:
+        given["endpoint"] = _GOOGLE
     return ""
 
 

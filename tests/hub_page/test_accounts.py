@@ -11,13 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from dxflow_async import AsyncSession, GCPSettings, Settings
 from dxflow_async.hub_page.account_settings import usable_settings
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.hub_page.page_client import ME, YOU, Browser, browser, running_hub
 from tests.server.hub.signed_in_clients import Hub, signed_in
 from tests.server.running_hub import SECRETS
-from tests.servers import SeaweedFS
+from tests.servers import GCSServer, SeaweedFS
 
 
 async def as_program(url: str, http: aiohttp.ClientSession, who: dict[str, str] = ME) -> Hub:
@@ -62,6 +63,29 @@ async def test_an_account_uses_its_own_remote_and_units(tmp_path: Path, weed: Se
     await unit.aclose(1.0)
 
 
+async def test_an_account_reads_public_buckets_of_google(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gcs: GCSServer, gcs_bucket: str
+) -> None:
+    """Settings without credentials send none, whatever the hub's machine has; others of Google are not usable."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "of-the-owner.json"))
+    settings = Settings(home=tmp_path / "own", gcp=GCPSettings(endpoint=gcs.endpoint, anonymous=True))
+    async with AsyncSession(settings=settings) as session:
+        async with session.open(f"gcp:/{gcs_bucket}/public.txt", "wb") as file:
+            await file.write(b"for all")
+    async with running_hub(tmp_path / "home", local_services=True) as url, browser(url) as me:
+        program = await as_program(url, me.http)
+        for given, state in (({"anonymous": True, "endpoint": gcs.endpoint}, "ok"), ({"project": "x"}, "unusable")):
+            assert (await program.request("PUT", "providers/GCP/", body=given))[0] == 200
+            await me.sign_in(ME)
+            assert [each["state"] for each in (await me.get("page/places")).tree["places"]] == [state]
+            listed = await me.get("page/list", location=f"gcp:/{gcs_bucket}/")
+            if state == "ok":
+                assert [each["name"] for each in listed.tree["items"]] == ["public.txt"]
+                assert (await me.get("page/file", location=f"gcp:/{gcs_bucket}/public.txt")).content == b"for all"
+            else:
+                assert listed.code == "outside"
+
+
 async def finished(user: Browser, job_id: str) -> None:
     """Waits until a job is done."""
     async with user.open("GET", "page/events") as response:
@@ -99,12 +123,16 @@ async def test_no_credentials_of_the_machine_are_used(
 
 
 def test_an_endpoint_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An account's keys go to the service that the account means, which without an endpoint is Amazon."""
+    """An account's keys go to the service that the account means, which without an endpoint is Amazon or Google."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
     keys = {"access_key": "a", "secret_key": "b", "region": "eu-central-1"}
     usable, remotes = usable_settings({"AWS": keys}, local_services=False)
     assert usable["AWS"]["endpoint"] == "https://s3.eu-central-1.amazonaws.com"
     assert remotes == {"aws": ""}
+    usable, remotes = usable_settings({"GCP": {"anonymous": True}}, local_services=False)
+    assert usable["GCP"]["endpoint"] == "https://storage.googleapis.com"
+    assert remotes == {"gcp": ""}
 
 
 @pytest.mark.parametrize(
