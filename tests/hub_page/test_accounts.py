@@ -69,9 +69,8 @@ async def test_an_account_reads_public_buckets_of_google(
     """Settings without credentials send none, whatever the hub's machine has; others of Google are not usable."""
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "of-the-owner.json"))
     settings = Settings(home=tmp_path / "own", gcp=GCPSettings(endpoint=gcs.endpoint, anonymous=True))
-    async with AsyncSession(settings=settings) as session:
-        async with session.open(f"gcp:/{gcs_bucket}/public.txt", "wb") as file:
-            await file.write(b"for all")
+    async with AsyncSession(settings=settings) as session, session.open(f"gcp:/{gcs_bucket}/public.txt", "wb") as file:
+        await file.write(b"for all")
     async with running_hub(tmp_path / "home", local_services=True) as url, browser(url) as me:
         program = await as_program(url, me.http)
         for given, state in (({"anonymous": True, "endpoint": gcs.endpoint}, "ok"), ({"project": "x"}, "unusable")):
