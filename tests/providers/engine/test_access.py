@@ -111,7 +111,7 @@ async def test_no_redirect_is_followed(tmp_path: Path) -> None:
         async def redirect(_request: web.Request, _handler: object, _kind: str) -> web.Response:
             return web.Response(status=307, headers={"Location": elsewhere})
 
-        server._limited_answer = redirect  # type: ignore[method-assign]
+        server._limited_answer = redirect  # type: ignore[method-assign, assignment]
         for call in (
             provider.write("name", body(b"x"), ObjectOptions()),
             provider.stat("name"),
