@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +74,8 @@ def test_a_job_is_paused_and_resumed(slow: Visit, tmp_path: Path) -> None:
     source = large_files(tmp_path / "recordings", 6, 6 * MiB)
     card = copy_to_demo(slow, source)
     expect(card.locator(".work-words")).to_contain_text("MiB of 36 MiB")
+    expect(card.locator(".work-words")).to_contain_text(re.compile(r"/s.* left"))
+    expect(card.locator(".spark")).to_be_visible()
     card.get_by_role("button", name="Pause").click()
     expect(card.locator(".pill")).to_have_text("Paused")
     expect(card.get_by_role("button", name="Resume")).to_be_visible()
