@@ -13,6 +13,7 @@ from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.config.settings import Settings
 from dxflow_async.location_calls import AsyncLocationCalls
 from dxflow_async.models import JobList, Leftover, TransferReport
+from dxflow_async.net import AddressRule
 from dxflow_async.starting import AsyncStarter
 from dxflow_async.storage.closing import close_session
 from dxflow_async.storage.listing import ListingCache
@@ -73,11 +74,17 @@ class AsyncSession(AsyncLocationCalls):
         self._assemble(account)
 
     @classmethod
-    def _of_sign_in(cls, settings: Settings, signed_in: SignedIn) -> Self:
-        """Returns the session of an account that this process has signed in to. It never ends the sign-in."""
+    def _of_sign_in(cls, settings: Settings, signed_in: SignedIn, rule: AddressRule | None = None) -> Self:
+        """Returns the session of an account that this process has signed in to. It never ends the sign-in.
+
+        Args:
+            settings: nothing else of this machine is used.
+            signed_in: the account.
+            rule: the addresses of storage that may be connected to; None: all.
+        """
         session = cls.__new__(cls)
         session.settings = settings
-        session._resources = Resources(settings)
+        session._resources = Resources(settings, rule)
         session._assemble(AccountConnection.of_sign_in(session._resources, signed_in))
         return session
 

@@ -108,7 +108,7 @@ def tail(
             size = (await place.storage.stat(place.path)).size
             _write(place.location, await _last_lines(place, size, lines), json=json)
             if follow:
-                await _follow(place, size, json=json)
+                await follow_file(place, size, json=json)
         return 0
 
     return with_session(account, show, places=(location,))
@@ -156,7 +156,14 @@ async def _last_lines(place: Place, size: int, lines: int) -> bytes:
         wanted *= 4
 
 
-async def _follow(place: Place, size: int, *, json: bool) -> None:
+async def follow_file(place: Place, size: int, *, json: bool) -> None:
+    """Prints what is appended to a file, until it is cancelled.
+
+    Args:
+        place: the file.
+        size: how many of its bytes were printed.
+        json: whether to print JSON lines.
+    """
     wait = _FIRST_WAIT
     while True:
         await asyncio.sleep(wait)

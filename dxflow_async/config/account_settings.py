@@ -68,7 +68,9 @@ def from_account(provider: str, given: Mapping[str, Any]) -> CloudSettings:
 
 
 def _has_credentials(settings: CloudSettings) -> bool:
-    """Whether all credentials that requests will use stand in the settings themselves."""
+    """Whether all credentials that requests will use stand in the settings themselves, or requests use none."""
+    if settings.anonymous:
+        return True
     match settings:
         case S3Settings():
             return settings.access_key is not None and settings.profile is None

@@ -2,7 +2,8 @@
 
 Settings that leave something open would be completed with the environment, profiles and files of this machine, so only
 those that stand for themselves are usable. An endpoint or a unit at a loopback or link-local address would be a service
-of this machine, such as its metadata service; those are refused unless the hub allows them.
+of this machine, such as its metadata service; those are refused unless the hub allows them. A name may get such an
+address later, so each connection is checked, too (`may_connect_to`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ from urllib.parse import urlsplit
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.account_settings import from_account
-from dxflow_async.config.clouds import AzureSettings, CloudSettings, S3Settings
+from dxflow_async.config.clouds import AzureSettings, CloudSettings, GCSSettings, S3Settings
 from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.hub_page.places import BUILT_IN_TYPES
 from dxflow_async.models import Unit
 
-__all__ = ["is_of_this_machine", "unit_check", "usable_settings"]
+__all__ = ["is_of_this_machine", "may_connect_to", "unit_check", "usable_settings"]
+
+_GOOGLE = "https://storage.googleapis.com"
 
 
 def usable_settings(
@@ -50,7 +53,19 @@ def is_of_this_machine(host: str) -> bool:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         return False  # it cannot be reached either
-    return any(map(_is_local, found))
+    return not all(may_connect_to(str(each)) for each in found)
+
+
+def may_connect_to(address: str) -> bool:
+    """Returns whether the session of an account may connect to an IP address: it is not this machine's or its link's.
+
+    Example:
+        >>> [may_connect_to(each) for each in ("192.0.2.7", "127.0.0.1", "169.254.169.254", "::ffff:127.0.0.1")]
+        [True, False, False, False]
+    """
+    found = ip_address(address.partition("%")[0])
+    found = getattr(found, "ipv4_mapped", None) or found
+    return not (found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast)
 
 
 def unit_check(threads: Threads, *, local_services: bool) -> Callable[[Unit], Awaitable[None]]:
@@ -73,7 +88,8 @@ def unit_check(threads: Threads, *, local_services: bool) -> Callable[[Unit], Aw
 def _objection(provider: str, given: dict[str, Any], *, local_services: bool) -> str:
     """Says why settings may not be used; empty if they may.
 
-    An S3 remote without an endpoint gets Amazon's, so that the environment of this machine cannot name another one.
+    A remote of S3 or Google without an endpoint gets that of Amazon or Google, so that the environment of this machine
+    cannot name another one.
     """
     if "service_file" in given or "profile" in given:
         return "its settings name a file or a profile of another machine; only credentials in the settings work here"
@@ -88,6 +104,8 @@ def _objection(provider: str, given: dict[str, Any], *, local_services: bool) ->
         return "its settings have no credentials; keep an access key or the like at the hub"
     if isinstance(made, S3Settings) and made.endpoint is None:
         given["endpoint"] = f"https://s3.{made.region or 'us-east-1'}.amazonaws.com"
+    if isinstance(made, GCSSettings) and made.endpoint is None:
+        given["endpoint"] = _GOOGLE
     return ""
 
 
@@ -100,9 +118,3 @@ def _has_credentials(settings: CloudSettings) -> bool:
             own = settings.account_key is not None or settings.sas_token is not None
             return own or (settings.anonymous and settings.account is not None)
     return settings.anonymous
-
-
-def _is_local(text: str | int) -> bool:
-    address = ip_address(str(text).partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast

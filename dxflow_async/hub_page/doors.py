@@ -16,7 +16,7 @@ from aiohttp import web
 
 from dxflow_async.account_connection import SignedIn
 from dxflow_async.config.settings import Settings
-from dxflow_async.hub_page.account_settings import unit_check, usable_settings
+from dxflow_async.hub_page.account_settings import may_connect_to, unit_check, usable_settings
 from dxflow_async.hub_page.locations import AccountScope, MachineScope
 from dxflow_async.hub_page.places import account_places, machine_places
 from dxflow_async.hub_page.visitors import IDLE_SECONDS
@@ -145,7 +145,8 @@ class AccountDoor:
         )
         home = self._home / "page" / pointer
         await asyncio.to_thread(home.mkdir, mode=0o700, parents=True, exist_ok=True)
-        session = AsyncSession._of_sign_in(replace(self._settings, home=home), signed_in)
+        rule = None if self._local_services else may_connect_to
+        session = AsyncSession._of_sign_in(replace(self._settings, home=home), signed_in, rule)
         check = unit_check(session._resources.threads, local_services=self._local_services)
         session._resolver.check_unit = check
         scope = AccountScope([name for name, reason in remotes.items() if not reason])

@@ -101,7 +101,7 @@ class JobPlan:
         await self.check(session)
         if self.verb == "delete":
             return JobCall("delete", self.sources)
-        real = [each.endswith("/") and await _is_real(session, each) for each in self.sources]
+        real = [each.endswith("/") and await are_directories_real(session, each) for each in self.sources]
         destination = self.destination or ""
         verb: Literal["copy", "move"] = "copy" if self.verb == "copy" else "move"
         if len(self.sources) == 1 and self.sources[0].endswith("/") and not real[0]:
@@ -152,7 +152,7 @@ class JobCall:
         return start(sources, self.destination, overwrite=self.overwrite, on_progress=on_progress)
 
 
-async def _is_real(session: AsyncSession, location: str) -> bool:
+async def are_directories_real(session: AsyncSession, location: str) -> bool:
     """Returns whether directories are real at a location, so that no object can have the name of one."""
     area, _ = await session._resolver.area_and_path(location)
     return area.provider.real_directories

@@ -10,11 +10,11 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from dxflow_async.exceptions import AccessDeniedError
+from dxflow_async.exceptions import AccessDeniedError, UnsupportedError
 from dxflow_async.hub_page.answers import Lines, read_object
 from dxflow_async.hub_page.directories import files_of
 from dxflow_async.hub_page.guard import Guard
-from dxflow_async.hub_page.job_plan import JobPlan
+from dxflow_async.hub_page.job_plan import JobPlan, are_directories_real
 from dxflow_async.hub_page.locations import decode_location
 from dxflow_async.hub_page.workspace import Visitor
 from dxflow_async.pages.style import STYLE
@@ -127,15 +127,21 @@ async def follow_jobs(request: web.Request, visitor: Visitor) -> web.StreamRespo
 
 
 async def make_directory(request: web.Request, visitor: Visitor) -> web.StreamResponse:
-    """`POST page/directories`: makes a directory."""
+    """`POST page/directories`: makes a directory, and tells whether it is there before something is in it."""
     tree = await read_object(request)
     location = visitor.workspace.scope.check(decode_location(tree.get("location"))).rstrip("/")
     session = visitor.workspace.session
     storage, path = await session.storage_at(location)
     if await storage.exists(path):
         raise refusal(web.HTTPConflict, "exists", "something of that name exists already")
-    await storage.mkdir(path)
-    return web.json_response({}, status=201)
+    try:
+        await storage.mkdir(path)
+    except UnsupportedError:
+        if await are_directories_real(session, location):
+            raise
+        # A directory is what names of objects begin with. Nothing is stored, so that nothing is left behind.
+        return web.json_response({"exists": False})
+    return web.json_response({"exists": True}, status=201)
 
 
 async def make_link(request: web.Request, visitor: Visitor) -> web.StreamResponse:

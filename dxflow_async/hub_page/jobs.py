@@ -124,7 +124,7 @@ class PageJob:
 
     def report(self) -> TransferReport:
         """Returns the report of an ended job."""
-        report = self._report or TransferReport()
+        report = self._known() or TransferReport()
         if report.timeline is None:
             report.timeline = self._timeline or Timeline(self.plan.verb)
             report.seconds = report.seconds or report.timeline.seconds
@@ -161,10 +161,14 @@ class PageJob:
         }
 
     def _failures(self) -> list[TransferResult]:
-        report = self._report
-        if report is None and self.handle is not None:
-            report = self.handle._running.report
+        report = self._known()
         return [] if report is None else report.failed
+
+    def _known(self) -> TransferReport | None:
+        """Returns the report; of a job that runs or was cancelled, that of what it has done."""
+        if self._report is None and self.handle is not None:
+            return self.handle._running.report
+        return self._report
 
     def _progressed(self, progress: Progress) -> None:
         if self._timeline is not None:

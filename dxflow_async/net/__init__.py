@@ -5,8 +5,10 @@
 work: import from here only.
 """
 
+from dxflow_async.net.address_rule import AddressRule
 from dxflow_async.net.client import TRANSPORTS, Client
 from dxflow_async.net.errors import (
+    AddressRefusedError,
     CertificateError,
     ConnectError,
     ConnectionBrokenError,
@@ -30,6 +32,8 @@ __all__ = [
     "METADATA_SECONDS",
     "SEND_SIZE",
     "TRANSPORTS",
+    "AddressRefusedError",
+    "AddressRule",
     "CertificateError",
     "Client",
     "ConnectError",

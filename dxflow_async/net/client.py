@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dxflow_async.concurrency.imports import importing
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ConfigurationError, SessionClosedError
+from dxflow_async.net.address_rule import AddressRule
 from dxflow_async.net.errors import ConnectionBrokenError, InvalidRequestError, NetError, ProxyError
 from dxflow_async.net.proxy import ProxyRules
 from dxflow_async.net.reached import ReachedOrigins
@@ -44,6 +45,7 @@ class Client:
         proxies: the proxy rules; None takes those of the environment.
         max_connections: idle connections are closed before a lane has more than these open.
         unix_socket: the path of a Unix socket that every connection leads to, whatever its URL says; POSIX only.
+        rule: the addresses that may be connected to; None: all. A proxy may have any.
 
     Example:
         >>> async def get(url: str, host: str, threads: Threads) -> bytes:
@@ -66,6 +68,7 @@ class Client:
         proxies: ProxyRules | None = None,
         max_connections: int = 1024,
         unix_socket: str | None = None,
+        rule: AddressRule | None = None,
     ) -> None:
         if transport not in TRANSPORTS:
             raise ConfigurationError(f"transport = {transport!r} is not allowed: it must be auto, fast or aiohttp")
@@ -77,6 +80,7 @@ class Client:
         self._tls: ssl.SSLContext | None = None
         self._loading = asyncio.Lock()
         self._unix_socket = unix_socket
+        self._rule = rule
         if unix_socket is not None:
             proxies = ProxyRules()
         self._proxies = ProxyRules.from_system(os.environ) if proxies is None else proxies
@@ -244,12 +248,16 @@ class Client:
             from dxflow_async.net.fast.lane import FastLane
 
             self._fast = lane = FastLane(
-                self.timeouts, self.tls_context, self._max_connections, unix_socket=self._unix_socket
+                self.timeouts,
+                self.tls_context,
+                self._max_connections,
+                unix_socket=self._unix_socket,
+                rule=self._rule,
             )
         else:
             from dxflow_async.net.aiohttp_lane.lane import AiohttpLane
 
-            self._aiohttp = lane = AiohttpLane(self.timeouts, self.tls_context, self._max_connections)
+            self._aiohttp = lane = AiohttpLane(self.timeouts, self.tls_context, self._max_connections, rule=self._rule)
         return lane
 
 

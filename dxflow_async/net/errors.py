@@ -4,6 +4,7 @@
     ├─ InvalidRequestError(ValueError)   the request cannot be sent as HTTP
     ├─ ConnectError                      the host was not reached
     │  ├─ HostNotFoundError              its name has no address, or cannot be looked up
+    │  ├─ AddressRefusedError            it is at an address that the client must not connect to
     │  ├─ ConnectionRefusedByHostError   nothing listens there
     │  └─ ConnectTimeoutError(TimeoutError)
     ├─ TLSError                          the encrypted connection failed
@@ -25,6 +26,7 @@ import ssl
 from dxflow_async.concurrency.descriptors import ADVICE, OUT_OF_DESCRIPTORS
 
 __all__ = [
+    "AddressRefusedError",
     "CertificateError",
     "ConnectError",
     "ConnectTimeoutError",
@@ -81,6 +83,12 @@ class HostNotFoundError(ConnectError):
     def __init__(self, reason: str, *, temporary: bool = False) -> None:
         super().__init__(reason)
         self.max_attempts = None if temporary else FEW_ATTEMPTS
+
+
+class AddressRefusedError(ConnectError):
+    """The host is at an address that the client must not connect to. The message names both."""
+
+    retryable = False
 
 
 class ConnectionRefusedByHostError(ConnectError):

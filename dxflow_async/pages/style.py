@@ -30,7 +30,7 @@ p { margin: 0; }
   padding: 10px 14px; overflow-wrap: anywhere; }
 .tiles { display: flex; flex-wrap: wrap; gap: 1px; margin: 26px 0 18px;
   background: var(--line); border: 1px solid var(--line); border-radius: 12px; overflow: hidden; }
-.tile { flex: 1 1 150px; background: var(--card); padding: 14px 16px; }
+.tile { flex: 1 1 18%; min-width: 150px; background: var(--card); padding: 14px 16px; }
 .tile b { display: block; font-size: 21px; font-weight: 600; line-height: 1.3; white-space: nowrap;
   font-variant-numeric: tabular-nums;
   letter-spacing: -0.01em; }

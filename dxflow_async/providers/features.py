@@ -16,6 +16,8 @@ class Features:
 
     Attributes:
         checksum: the provider stores a CRC32C with each object and reports it.
+        verifies_writes: writes return the CRC32C of what was stored, compared with the bytes in storage before the
+            object appears. Later it is not reported, unless `checksum` is set, too.
         checksum_first: `write` and `write_part` need the CRC32C of a body before they send it.
         streams_parts: parts may be sent before their CRC32C is known; `Upload.digest` or the receipts verify them
             afterwards. A source that is cheap to read again is then read only once.
@@ -88,6 +90,7 @@ class Features:
     """
 
     checksum: bool = False
+    verifies_writes: bool = False
     checksum_first: bool = False
     streams_parts: bool = False
     streams_whole: bool = False

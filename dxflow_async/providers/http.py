@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import NetworkError, StallTimeoutError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, NetworkError, StallTimeoutError, StorageError
 from dxflow_async.net import (
+    AddressRefusedError,
+    AddressRule,
     CertificateError,
     Client,
     ConnectError,
@@ -89,7 +91,7 @@ class HTTP:
         throttle: a cap on bytes a second, or None.
         tls: the TLS settings.
         proxies: the proxy rules; None takes those of the environment.
-        transport, max_connections: see `net.Client`.
+        transport, max_connections, rule: see `net.Client`.
 
     Attributes:
         client: the data plane.
@@ -110,6 +112,7 @@ class HTTP:
         proxies: ProxyRules | None = None,
         transport: str = "auto",
         max_connections: int = 1024,
+        rule: AddressRule | None = None,
     ) -> None:
         self.throttle = throttle
         self.threads = threads
@@ -121,6 +124,7 @@ class HTTP:
             tls=TLSOptions(ca_bundle=ca_bundle) if tls is None else tls,
             proxies=proxies,
             max_connections=max_connections,
+            rule=rule,
         )
 
     @property
@@ -290,6 +294,7 @@ _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
         StallTimeoutError,
         "no connection with {host} within {connect_timeout} s; check the endpoint, the network and the proxy",
     ),
+    (AddressRefusedError, AccessDeniedError, "{error}"),
     (HostNotFoundError, NetworkError, "{error}; check the endpoint and the network"),
     (ConnectionRefusedByHostError, NetworkError, "{host} refused the connection; check the endpoint"),
     (ConnectError, NetworkError, "could not connect to {host} ({error})"),

@@ -57,6 +57,7 @@ async def probe_engine(settings: EngineSettings) -> list[Finding]:
             probe = Probe(provider)
             await provider.make_directory(f"{probe.folder}/")
             try:
+                await probe.measure_delay()
                 for matter in (*ANSWER_MATTERS, *FILE_MATTERS):
                     seen = await matter.look(probe)
                     known = seen.startswith((matter.assumed, *matter.others))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from secrets import token_hex
+from time import monotonic
 from typing import Any, NamedTuple
 
 from dxflow_async.exceptions import StorageError
@@ -15,6 +17,7 @@ from dxflow_async.testing.bodies import body
 __all__ = ["Answered", "Matter", "Probe"]
 
 _MAX_BODY = 64 << 10
+_LONGEST_DELAY = 5.0
 
 
 class Answered(NamedTuple):
@@ -32,10 +35,15 @@ class Answered(NamedTuple):
 
 
 class Probe:
-    """Asks an engine one thing at a time, in a directory of its own."""
+    """Asks an engine one thing at a time, in a directory of its own.
+
+    Attributes:
+        delay: seconds until an upload is listed; 0: it is at once.
+    """
 
     def __init__(self, provider: EngineProvider) -> None:
         self.provider = provider
+        self.delay = 0.0
         self.folder = f"dxflow-async-probe-{token_hex(4)}"
         self.call = Call("ENGINE", "probe", f"/{self.folder}/")
 
@@ -48,8 +56,19 @@ class Probe:
             return error.status or 0, Answer()
         return 200, answer
 
+    async def measure_delay(self) -> None:
+        """Learns how late uploads are listed, which everything else has to wait for."""
+        await self.upload("seen.txt", b"12345", force="true")
+        began, waited = monotonic(), 0.0
+        while await self.size("seen.txt") != 5:
+            await asyncio.sleep(0.02)
+            waited = monotonic() - began
+            if waited > _LONGEST_DELAY:
+                return  # it lists no such file, which the table shows
+        self.delay = waited
+
     async def upload(self, name: str, data: bytes, *, force: str) -> int:
-        """Uploads a file as an engine's own tool does; returns the status."""
+        """Uploads a file as an engine's own tool does, and waits until it can be listed; returns the status."""
         requests = self.provider.requests
         try:
             response = await requests.send(
@@ -63,6 +82,7 @@ class Probe:
         except StorageError as error:
             return error.status or 0
         response.close()
+        await asyncio.sleep(2 * self.delay)
         return response.status
 
     def path(self, name: str) -> str:

@@ -15,7 +15,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.sdk_configuration import aws_bundles
 from dxflow_async.exceptions import ExecutorError, SessionClosedError, TransferError, TransferTimeoutError
 from dxflow_async.models import TransferReport
-from dxflow_async.net import ProxyRules, TLSOptions
+from dxflow_async.net import AddressRule, ProxyRules, TLSOptions
 from dxflow_async.plurals import counted
 from dxflow_async.providers.http import HTTP
 from dxflow_async.providers.registry import ProviderResources
@@ -50,6 +50,7 @@ class Resources:
 
     Attributes:
         settings: the session's settings.
+        rule: the addresses of storage that may be connected to; None: all.
         http: the data plane.
         proxies: the proxy rules of the data plane and of the hub's client.
         threads: the worker threads, for disks.
@@ -62,6 +63,7 @@ class Resources:
     """
 
     settings: Settings
+    rule: AddressRule | None = None
     http: HTTP = field(init=False)
     proxies: ProxyRules = field(init=False)
     threads: Threads = field(init=False)
@@ -98,6 +100,7 @@ class Resources:
             proxies=self.proxies,
             transport=settings.transport,
             max_connections=descriptors.connections,
+            rule=self.rule,
         )
         self.policy = RetryPolicy(settings.max_attempts)
         self.owner = Owner(self)

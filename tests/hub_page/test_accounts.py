@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from dxflow_async import AsyncSession, GCPSettings, Settings
 from dxflow_async.hub_page.account_settings import usable_settings
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.hub_page.page_client import ME, YOU, Browser, browser, running_hub
 from tests.server.hub.signed_in_clients import Hub, signed_in
 from tests.server.running_hub import SECRETS
-from tests.servers import SeaweedFS
+from tests.servers import GCSServer, SeaweedFS
 
 
 async def as_program(url: str, http: aiohttp.ClientSession, who: dict[str, str] = ME) -> Hub:
@@ -60,6 +63,28 @@ async def test_an_account_uses_its_own_remote_and_units(tmp_path: Path, weed: Se
     await unit.aclose(1.0)
 
 
+async def test_an_account_reads_public_buckets_of_google(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gcs: GCSServer, gcs_bucket: str
+) -> None:
+    """Settings without credentials send none, whatever the hub's machine has; others of Google are not usable."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "of-the-owner.json"))
+    settings = Settings(home=tmp_path / "own", gcp=GCPSettings(endpoint=gcs.endpoint, anonymous=True))
+    async with AsyncSession(settings=settings) as session, session.open(f"gcp:/{gcs_bucket}/public.txt", "wb") as file:
+        await file.write(b"for all")
+    async with running_hub(tmp_path / "home", local_services=True) as url, browser(url) as me:
+        program = await as_program(url, me.http)
+        for given, state in (({"anonymous": True, "endpoint": gcs.endpoint}, "ok"), ({"project": "x"}, "unusable")):
+            assert (await program.request("PUT", "providers/GCP/", body=given))[0] == 200
+            await me.sign_in(ME)
+            assert [each["state"] for each in (await me.get("page/places")).tree["places"]] == [state]
+            listed = await me.get("page/list", location=f"gcp:/{gcs_bucket}/")
+            if state == "ok":
+                assert [each["name"] for each in listed.tree["items"]] == ["public.txt"]
+                assert (await me.get("page/file", location=f"gcp:/{gcs_bucket}/public.txt")).content == b"for all"
+            else:
+                assert listed.code == "outside"
+
+
 async def finished(user: Browser, job_id: str) -> None:
     """Waits until a job is done."""
     async with user.open("GET", "page/events") as response:
@@ -97,12 +122,16 @@ async def test_no_credentials_of_the_machine_are_used(
 
 
 def test_an_endpoint_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An account's keys go to the service that the account means, which without an endpoint is Amazon."""
+    """An account's keys go to the service that the account means, which without an endpoint is Amazon or Google."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "127.0.0.1:1")
     keys = {"access_key": "a", "secret_key": "b", "region": "eu-central-1"}
     usable, remotes = usable_settings({"AWS": keys}, local_services=False)
     assert usable["AWS"]["endpoint"] == "https://s3.eu-central-1.amazonaws.com"
     assert remotes == {"aws": ""}
+    usable, remotes = usable_settings({"GCP": {"anonymous": True}}, local_services=False)
+    assert usable["GCP"]["endpoint"] == "https://storage.googleapis.com"
+    assert remotes == {"gcp": ""}
 
 
 @pytest.mark.parametrize(
@@ -142,6 +171,47 @@ async def test_units_on_the_machine_itself_are_refused(tmp_path: Path) -> None:
         plan = {"verb": "delete", "sources": ["unit:/mine/x/"]}
         assert (await me.post("page/jobs", plan)).code == "access_denied"
         assert (await me.get("page/places")).tree["places"][0]["state"] == "unusable"
+
+
+@pytest.mark.parametrize("place", ["remote", "unit"])
+async def test_a_name_that_moves_to_the_machine_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A name that is elsewhere at sign-in and at this machine later is refused at the connection."""
+    answers = iter(["192.0.2.7"])  # the next ones are this machine
+    look_up, seen = socket.getaddrinfo, []
+
+    def moving(host: Any, *rest: Any, **options: Any) -> Any:
+        if host in ("moving.test", b"moving.test"):
+            host = next(answers, "127.0.0.1")
+            seen.append(host)
+        return look_up(host, *rest, **options)
+
+    async def serve(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.append("connected")
+        writer.close()
+
+    monkeypatch.setattr(socket, "getaddrinfo", moving)
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as server,
+        running_hub(tmp_path) as url,
+        browser(url) as me,
+    ):
+        address = f"moving.test:{server.sockets[0].getsockname()[1]}"
+        program = await as_program(url, me.http)
+        if place == "remote":
+            keys = {"endpoint": f"http://{address}", "access_key": "a", "secret_key": "b", "region": "us-east-1"}
+            assert (await program.request("PUT", "providers/AWS/", body=keys))[0] == 200
+        else:
+            new = {"name": "mine", "ip": address, "protocol": "HTTP", "secrets": {"RW": SECRETS.rw, "RO": SECRETS.ro}}
+            assert (await program.request("POST", "compute/units/", body=new))[0] == 201
+        await me.sign_in(ME)
+        location = "aws:/bucket/" if place == "remote" else "unit:/mine/"
+        answer = await me.get("page/list", location=location)
+    assert (answer.status, answer.code) == (403, "access_denied")
+    assert "moving.test" in answer.tree["error"]["message"]
+    assert seen[:2] == ["192.0.2.7", "127.0.0.1"]
+    assert "connected" not in seen
 
 
 async def test_the_home_of_an_account_is_its_own(tmp_path: Path) -> None:

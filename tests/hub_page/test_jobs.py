@@ -215,6 +215,28 @@ async def test_pause_resume_and_cancel_between_clouds(cloud_user: Browser, bucke
     ).code == "invalid_expires"
 
 
+async def test_the_report_of_a_cancelled_job_has_what_it_did(tmp_path: Path) -> None:
+    """Items that had ended, and the settings, are in it; what had not is not."""
+    source = tmp_path / "top"
+    source.mkdir()
+    (source / "large.bin").write_bytes(bytes(4 << 20))
+    (source / "small.txt").write_text("small")
+    settings = Settings(home=tmp_path / "home", sdk_configuration=False, max_bandwidth=1 << 20)
+    async with running_page(settings, email="me@example.org", password="correct horse") as user:
+        plan = {"verb": "copy", "sources": [f"local:{source}/"], "destination": "unit:/Demo/"}
+        async with user.open("GET", "page/events") as response:
+            job = (await user.post("page/jobs", plan)).tree["job"]
+            async for name, data in events(response):
+                if name == "job" and data["items_done"]:
+                    break
+        assert (await user.post(f"page/jobs/{job['id']}/cancel")).tree["job"]["state"] == "cancelled"
+        page = (await user.get(f"page/jobs/{job['id']}/report")).content.decode()
+    assert "interrupted" in page
+    assert "small.txt" in page
+    assert "max_bandwidth" in page
+    assert "large.bin" not in page
+
+
 async def test_the_end_of_the_server_keeps_a_job(tmp_path: Path) -> None:
     """What it has done stays, and the next server lists it as paused and completes it."""
     source = tree(tmp_path / "top", count=300, size=1000)
@@ -244,10 +266,21 @@ async def test_the_end_of_the_server_keeps_a_job(tmp_path: Path) -> None:
 async def test_directories_and_links(user: Browser, tmp_path: Path) -> None:
     """A directory is made once; where there are no links, the answer says so."""
     made = await user.post("page/directories", {"location": f"local:{tmp_path}/new"})
-    assert made.status == 201
+    assert (made.status, made.tree) == (201, {"exists": True})
     assert (tmp_path / "new").is_dir()
     assert (await user.post("page/directories", {"location": f"local:{tmp_path}/new/"})).code == "exists"
     assert (await user.post("page/directories", {"location": "unit:/Demo/a/b/"})).status == 201
     (tmp_path / "file").write_text("x")
     refused = await user.post("page/links", {"location": f"local:{tmp_path}/file"})
     assert (refused.status, refused.code) == (501, "unsupported")
+
+
+async def test_a_directory_that_is_no_object_is_not_stored(cloud_user: Browser, bucket: str, container: str) -> None:
+    """Where directories are what names begin with, a new one leaves nothing behind; one that exists is refused."""
+    for top in (f"aws:/{bucket}/page", f"azure:/{container}/page"):
+        made = await cloud_user.post("page/directories", {"location": f"{top}/new/"})
+        assert (made.status, made.tree) == (200, {"exists": False})
+        assert (await cloud_user.get("page/list", location=f"{top}/new")).tree["items"] == []
+        assert (await cloud_user.get("page/list", location=f"{top}/")).tree["items"] == []
+        assert (await cloud_user.upload(f"{top}/new/x", b"content")).status == 201
+        assert (await cloud_user.post("page/directories", {"location": f"{top}/new"})).code == "exists"

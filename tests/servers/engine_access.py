@@ -191,7 +191,9 @@ class Access(Answers):
     def _grant(self, seconds: float) -> dict[str, Any]:
         """Returns a new token, as the answer to a sign-in has it."""
         now, switches = time(), self.switches
-        claims = base64.urlsafe_b64encode(json.dumps({"sub": "key", "writable": True}).encode()).decode().rstrip("=")
+        # Where no permissions are told, only the token says that it may not write.
+        told = {"sub": "key", "writable": not (switches.read_only and switches.permissions == "absent")}
+        claims = base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
         token = f"{token_hex(8)}.{claims}.{token_hex(8)}"
         self._tokens[token] = now + seconds
         entity: dict[str, Any] = {"token": token}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from urllib.parse import quote
@@ -45,7 +46,7 @@ class Bodies(Listing):
         if switches.upload_answer == "late":
             hidden = self.root.parent / f"late-{token_hex(4)}"
             target.replace(hidden)
-            asyncio.get_running_loop().call_later(0.05, lambda: hidden.exists() and hidden.replace(path))
+            asyncio.get_running_loop().call_later(0.05, _appear, hidden, path)
             return await self._answer(request, [])
         target.replace(path)
         return await self._stored(request, path)
@@ -195,3 +196,9 @@ class Bodies(Listing):
 def _change(path: Path, *, grows: bool) -> None:
     data = path.read_bytes()
     path.write_bytes(data + b"more" if grows else data[:-1])
+
+
+def _appear(hidden: Path, path: Path) -> None:
+    """Gives a file its name, unless its directory was deleted meanwhile."""
+    with suppress(FileNotFoundError):
+        hidden.replace(path)

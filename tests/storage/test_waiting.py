@@ -1,9 +1,11 @@
-"""Waiting until a file or a directory stops changing, at any place."""
+"""Waiting until a file or a directory stops changing, and taking only what is stable, at any place."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -11,6 +13,8 @@ from time import monotonic
 import pytest
 
 from dxflow_async import AsyncSession, AzureSettings, GCPSettings, Settings
+from dxflow_async.cli.places import Place
+from dxflow_async.cli.reading import follow_file
 from dxflow_async.exceptions import ConfigurationError, StallTimeoutError
 from dxflow_async.providers.engine.settings import EngineSettings
 from tests.servers import Azurite, GCSServer, SeaweedFS
@@ -82,6 +86,63 @@ async def test_every_place_is_waited_at(place: str, top: tuple[AsyncSession, str
     assert (file.size, file.directory, directory.directory) == (11, False, True)
     with pytest.raises(StallTimeoutError, match="it does not exist"):
         await session.wait(f"{location}/run/never", stable=0.1, timeout=0.2)
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("place", PLACES)
+async def test_every_place_is_synced_from_once_it_is_stable(
+    place: str, top: tuple[AsyncSession, str], tmp_path: Path
+) -> None:
+    """What changes between two listings is left to the next sync; everything else is taken."""
+    session, location = top
+    assert place
+    for name in ("still", "grows"):
+        (tmp_path / name).write_bytes(b"x")
+        await session.copy(tmp_path / name, f"{location}/run/{name}")
+    target = tmp_path / "target"
+
+    async def grow() -> None:
+        while True:
+            with (tmp_path / "grows").open("ab") as file:
+                file.write(b"x")
+            await session.copy(tmp_path / "grows", f"{location}/run/grows")
+            await asyncio.sleep(0.02)
+
+    growing = asyncio.create_task(grow())
+    report = await session.sync(f"{location}/run/", target, stable=0.5)
+    assert not growing.done()
+    growing.cancel()
+    with suppress(asyncio.CancelledError):
+        await growing
+    assert report.failed == []
+    assert os.listdir(target) == ["still"]
+    await session.sync(f"{location}/run/", target, stable=0.05)
+    assert sorted(os.listdir(target)) == ["grows", "still"]
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("place", PLACES)
+async def test_every_place_is_followed(
+    place: str, top: tuple[AsyncSession, str], tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """`tail -f` prints what is appended to a file, by its size."""
+    session, location = top
+    assert place
+    (tmp_path / "log").write_bytes(b"one\n")
+    await session.copy(tmp_path / "log", f"{location}/log")
+    storage, path = await session.storage_at(f"{location}/log")
+    following = asyncio.create_task(follow_file(Place(f"{location}/log", storage, path), 4, json=False))
+    (tmp_path / "log").write_bytes(b"one\ntwo\n")
+    await session.copy(tmp_path / "log", f"{location}/log")
+    printed = b""
+    async with asyncio.timeout(30):
+        while not printed and not following.done():
+            await asyncio.sleep(0.05)
+            printed = capfdbinary.readouterr().out
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
+    assert printed == b"two\n"
 
 
 async def write_slowly(path: Path, steps: int) -> float:

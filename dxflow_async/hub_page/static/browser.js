@@ -21,7 +21,7 @@ export class Browser extends EventTarget {
   /** @param {object} session @param {object} parts `jobs`, `tray`, `tree`, `upload(folder)` */
   constructor(session, { jobs, tray, tree, upload }) {
     super();
-    Object.assign(this, { session, tray, tree, places: [], location: "", searched: null, items: new Items(), wanted: null });
+    Object.assign(this, { session, tray, tree, places: [], location: "", searched: null, items: new Items(), wanted: null, unkept: new Set() });
     this.stop = new AbortController();
     this.deeds = new Deeds(this, jobs);
     this.list = new List({ open: (item) => this.open(item), menu: (item, x, y) => this.menu(x, y),
@@ -52,6 +52,12 @@ export class Browser extends EventTarget {
   go(location) {
     if (toHash(location) === window.location.hash) this.show(location);
     else window.location.hash = toHash(location);
+  }
+
+  /** Opens a new directory that its place keeps only while it holds files. */
+  enterUnkept(location) {
+    this.unkept.add(location);
+    this.go(location);
   }
 
   /** Goes to the directory above. */

@@ -6,6 +6,8 @@ import { ended } from "./jobs.js";
 import { lastName } from "./locations.js";
 import { drawSparkline, sparkline } from "./sparkline.js";
 
+/* Fewer rates than this are no curve. */
+const FEWEST_RATES = 4;
 const VERBS = { copy: "copy", move: "move", delete: "trash", rename: "rename" };
 const STATES = { done: ["Done", "good"], failed: ["Failed", "bad"], cancelled: ["Cancelled", ""], paused: ["Paused", "warn"] };
 
@@ -67,11 +69,13 @@ function setPill(parts, state, failed = 0) {
   parts.pill.className = `pill ${kind}`;
 }
 
-/** Makes and changes the card of a job. */
-export function jobCard(card, job, rates, deeds) {
+/** Makes and changes the card of a job; `stale` says that the job may have gone on since. */
+export function jobCard(card, job, rates, deeds, stale) {
   card ??= frame(VERBS[job.verb] ?? "activity");
   const { parts } = card;
   const over = ended(job);
+  const live = job.state === "running" && !stale;
+  card.classList.toggle("stale", stale && !over);
   setIcon(parts.icon, VERBS[job.verb] ?? "activity");
   parts.title.textContent = shownName(job.title);
   parts.title.title = shownName(job.title);
@@ -82,17 +86,18 @@ export function jobCard(card, job, rates, deeds) {
   const kind = { done: "good", failed: "bad", cancelled: "quiet-bar", paused: "quiet-bar" }[job.state] ?? "";
   setMeter(parts, over && job.state === "done" ? 1 : over ? part ?? 1 : part, kind, `Progress of ${shownName(job.title)}`);
   parts.spark.classList.toggle("hidden", over);
-  parts.spark.toggleAttribute("hidden", over || rates.length < 2);
+  parts.spark.toggleAttribute("hidden", over || rates.length < FEWEST_RATES);
   drawSparkline(parts.spark, rates);
   const size = job.bytes_total ? `${bytes(job.bytes_done)} of ${bytes(job.bytes_total)}` : job.bytes_done ? bytes(job.bytes_done) : "";
   const items = job.items_total ? `${count(job.items_done)} of ${counted(job.items_total, "item")}` : counted(job.items_done, "item");
   setWords(parts, over ? [counted(job.items_done, "item"), job.bytes_done ? bytes(job.bytes_done) : "", took(job)]
-    : [size || items, size && items, job.state === "running" && job.rate ? rate(job.rate) : "",
-      job.state === "running" && job.eta !== null && job.eta !== undefined ? `${duration(job.eta)} left` : "",
-      job.state === "running" && job.concurrency > 1 ? `${job.concurrency} at once` : "",
-      job.state === "running" && !size && job.phase ? job.phase : ""]);
-  parts.note.hidden = !job.waiting_for || over;
-  parts.note.textContent = job.waiting_for ? `Waiting for ${job.waiting_for}` : "";
+    : [size || items, size && items, live && job.rate ? rate(job.rate) : "",
+      live && job.eta !== null && job.eta !== undefined ? `${duration(job.eta)} left` : "",
+      live && job.concurrency > 1 ? `${job.concurrency} at once` : "",
+      live && !size && job.phase ? job.phase : ""]);
+  const note = stale ? "Not up to date: the server cannot be reached." : job.waiting_for ? `Waiting for ${job.waiting_for}` : "";
+  parts.note.hidden = !note || over;
+  parts.note.textContent = note;
   setFailures(parts, job.failed_count, job.failed);
   setDeeds(parts, [
     job.state === "running" && { label: "Pause", symbol: "pause", action: () => deeds.command(job, "pause") },
@@ -125,7 +130,7 @@ export function uploadCard(card, batch, deeds) {
   parts.way.textContent = `to ${shownName(batch.destination)}`;
   const kind = { done: "good", failed: "bad", cancelled: "quiet-bar" }[batch.state] ?? "";
   setMeter(parts, batch.state === "done" ? 1 : total ? sent / total : done / entries.length, kind, parts.title.textContent);
-  parts.spark.toggleAttribute("hidden", over || batch.speed.rates.length < 2);
+  parts.spark.toggleAttribute("hidden", over || batch.speed.rates.length < FEWEST_RATES);
   drawSparkline(parts.spark, batch.speed.rates);
   setWords(parts, over ? [counted(done, "file"), bytes(sent)] : [`${bytes(sent)} of ${bytes(total)}`,
     entries.length > 1 ? `${count(done)} of ${counted(entries.length, "file")}` : "", speed ? rate(speed) : "",

@@ -128,15 +128,18 @@ export class Deeds {
     opened.dialog.querySelector(".dialog-foot button").focus();
   }
 
-  /** Makes a directory in the shown one. */
+  /** Makes a directory in the shown one. One that is not there before a file is in it is opened. */
   async newFolder() {
     const { location } = this.browser;
     const name = await askText("New folder", { label: "Name", done: "Create", check: nameProblem });
     if (!name) return;
     await reporting(async () => {
-      await call("POST", "page/directories", { body: { location: child(location, name) } });
-      this.browser.wanted = lastName(name);
-      await this.browser.refresh(location);
+      const made = child(location, name);
+      const { exists } = await call("POST", "page/directories", { body: { location: made } });
+      if (exists) {
+        this.browser.wanted = lastName(name);
+        await this.browser.refresh(location);
+      } else this.browser.enterUnkept(made);
     });
   }
 }

@@ -3,6 +3,9 @@
 import { address, call, currentSession } from "./api.js";
 import { keepRate } from "./speed.js";
 
+/* A connection that comes back within this time is no news. */
+const NEWS = 2000;
+
 export class Jobs extends EventTarget {
   /** @param {{signedOut: () => void, reachable: (yes: boolean) => void}} watcher */
   constructor(watcher) {
@@ -13,6 +16,8 @@ export class Jobs extends EventTarget {
     this.newer = new Set();
     this.source = null;
     this.timer = null;
+    this.stale = false;
+    this.news = null;
   }
 
   /** Fetches the jobs and follows their changes. */
@@ -24,6 +29,7 @@ export class Jobs extends EventTarget {
   /** Ends following. */
   stop() {
     clearTimeout(this.timer);
+    clearTimeout(this.news);
     this.source?.close();
     this.source = null;
     this.jobs.clear();
@@ -97,12 +103,13 @@ export class Jobs extends EventTarget {
     source.addEventListener("open", () => {
       this.watcher.reachable(true);
       // The server tells only what changes from now on.
-      this._fetch().catch(() => {});
+      this._fetch().then(() => this._setStale(false), () => {});
     });
     source.addEventListener("job", (event) => this.take(JSON.parse(event.data)));
     source.addEventListener("removed", (event) => this._remove(JSON.parse(event.data).id));
     source.addEventListener("error", () => {
       this.watcher.reachable(false);
+      this._setStale(true);
       // A browser connects again after a broken connection, and gives up after an answer that refuses.
       if (source.readyState === EventSource.CLOSED) this.timer = setTimeout(() => this._again(), 3000);
     });
@@ -115,6 +122,17 @@ export class Jobs extends EventTarget {
     } catch {
       this.timer = setTimeout(() => this._again(), 5000);
     }
+  }
+
+  /* Whether what is known of the jobs is from before the connection broke. */
+  _setStale(stale) {
+    const change = () => { this.news = null; this.stale = stale; this._changed(); };
+    if (stale) {
+      if (!this.stale) this.news ??= setTimeout(change, NEWS);
+      return;
+    }
+    clearTimeout(this.news);
+    change();
   }
 
   _changed() {

@@ -15,6 +15,9 @@ export function nothing(browser) {
   if (browser.searched !== null) return said("search", "Nothing found", `No name below this folder holds “${shownName(browser.searched)}”.`);
   if (items.filter) return said("search", "No such name here", "Press Enter to search all folders below.");
   if (!browser.writable()) return said("bucket", "Nothing here yet", "This place has no storage areas that your account may see.");
+  if (browser.unkept.has(browser.location)) {
+    return said("folder-plus", "A new folder", "It exists once it holds a file: this place keeps no empty folders. Drop files and folders here, or choose them with Upload.");
+  }
   return said("folder", "This folder is empty", "Drop files and folders here, or choose them with Upload.");
 }
 

@@ -34,9 +34,10 @@ export function pickDestination(verb, items, places, start) {
       const name = await askText("New folder", { label: "Name", done: "Create", check: nameProblem });
       if (!name) return;
       try {
-        await call("POST", "page/directories", { body: { location: child(chosen, name) } });
-        await tree.refresh(chosen);
-        choose(child(chosen, name));
+        const made = child(chosen, name);
+        const { exists } = await call("POST", "page/directories", { body: { location: made } });
+        if (exists) await tree.refresh(chosen);
+        choose(made);
         tree.reveal(chosen);
       } catch (error) {
         complain(error);

@@ -33,7 +33,7 @@ export class Toolbar {
     }
     const entries = this.actions.entries(items).filter((entry) => entry && !entry.elsewhere);
     this.tools.replaceChildren(iconButton("Deselect", "close", () => this.actions.none(), { kind: "small" }),
-      element("span.chosen", {}, `${items.length.toLocaleString("en")} selected`),
+      element("span.chosen", {}, items.length.toLocaleString("en"), element("span.word", {}, " selected")),
       ...entries.map((entry) => button(entry.label, { symbol: entry.symbol, kind: "plain", title: entry.label, "aria-label": entry.label, action: entry.action })));
     this.tools.setAttribute("aria-label", `Actions for ${counted(items.length, "selected item")}`);
   }

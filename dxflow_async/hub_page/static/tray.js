@@ -47,7 +47,7 @@ export class Tray {
     for (const batch of batches) {
       due.push(this._keep(batch.id, (card) => uploadCard(card, batch, { dismiss: (each) => this.uploads.dismiss(each) })));
     }
-    for (const job of jobs) due.push(this._keep(job.id, (card) => jobCard(card, job, this.jobs.rates.get(job.id) ?? [], this._deeds())));
+    for (const job of jobs) due.push(this._keep(job.id, (card) => jobCard(card, job, this.jobs.rates.get(job.id) ?? [], this._deeds(), this.jobs.stale)));
     for (const [key, card] of this.cards) if (!due.includes(card)) this.cards.delete(key);
     for (const child of [...this.body.children]) if (!due.includes(child)) child.remove();
     due.forEach((card, at) => { if (this.body.children[at] !== card) this.body.insertBefore(card, this.body.children[at] ?? null); });
@@ -77,12 +77,13 @@ export class Tray {
   _summarise(batches, jobs, left) {
     const sending = batches.filter((batch) => batch.state === "running");
     const working = jobs.filter((job) => !ended(job));
-    const speed = sending.reduce((sum, batch) => sum + batch.speed.now(), 0) + working.reduce((sum, job) => sum + (job.rate || 0), 0);
-    const waits = [...working.map((job) => job.eta ?? null), ...sending.map((batch) => eta(batch))].filter((value) => value !== null);
+    const live = this.jobs.stale ? [] : working;
+    const speed = sending.reduce((sum, batch) => sum + batch.speed.now(), 0) + live.reduce((sum, job) => sum + (job.rate || 0), 0);
+    const waits = [...live.map((job) => job.eta ?? null), ...sending.map((batch) => eta(batch))].filter((value) => value !== null);
     const busy = [sending.length && counted(sending.length, "upload"), working.length && counted(working.length, "job")].filter(Boolean);
     const failed = batches.filter((batch) => batch.state === "failed").length + jobs.filter((job) => job.state === "failed").length;
     const title = busy.length ? busy.join(", ") : left.length ? counted(left.length, "unfinished upload") : failed ? `${failed} failed` : "All done";
-    const rest = [speed ? rate(speed) : "", waits.length ? `${duration(Math.max(...waits))} left` : ""].filter(Boolean).join(" · ");
+    const rest = [this.jobs.stale ? "offline" : "", speed ? rate(speed) : "", waits.length ? `${duration(Math.max(...waits))} left` : ""].filter(Boolean).join(" · ");
     const text = `${title}|${busy.length ? rest : ""}`;
     if (this.words.dataset.text !== text) {
       this.words.dataset.text = text;

@@ -155,13 +155,16 @@ function canGoOn(response) {
   return status === 0 || status === 423 || status === 429 || status >= 500;
 }
 
-/** Makes directories that have no files; those that exist are fine. */
+/** Makes directories that have no files; those that exist are fine. Returns how many the place does not keep. */
 export async function makeDirectories(destination, paths) {
+  let unkept = 0;
   for (const path of paths) {
     try {
-      await call("POST", "page/directories", { body: { location: child(destination, path) } });
+      const { exists } = await call("POST", "page/directories", { body: { location: child(destination, path) } });
+      unkept += !exists;
     } catch (error) {
       if (error.code !== "exists" && error.status !== 409) throw error;
     }
   }
+  return unkept;
 }

@@ -30,7 +30,8 @@ export class Uploads extends EventTarget {
   /** Sends files into a directory. */
   async send(destination, { files, directories, unreadable }) {
     if (unreadable.length) complain(`${counted(unreadable.length, "item")} cannot be read: ${unreadable.slice(0, 3).join(", ")}.`);
-    await reporting(() => makeDirectories(destination, directories));
+    const unkept = await reporting(() => makeDirectories(destination, directories));
+    if (unkept) say(`${counted(unkept, "empty folder")} left out: this place keeps only folders that hold files.`);
     if (files.length) this._begin(new UploadBatch(destination, files, this.unfinished));
     else if (directories.length) this.dispatchEvent(new CustomEvent("arrived", { detail: destination }));
   }

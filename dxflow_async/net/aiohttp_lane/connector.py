@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
@@ -21,8 +22,10 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
+from dxflow_async.net.address_rule import AddressRule, check_addresses
 
 if TYPE_CHECKING:
+    from aiohttp.abc import ResolveResult
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.tracing import Trace
 
@@ -109,14 +112,16 @@ class Exchange:
 
     Args:
         fresh: use a new connection.
+        direct: it leads to the request's own host, not to a proxy.
 
     Attributes:
         connection: the one that is used, once there is one.
         reused: whether it has served a request before.
     """
 
-    def __init__(self, *, fresh: bool) -> None:
+    def __init__(self, *, fresh: bool, direct: bool = True) -> None:
         self.fresh = fresh
+        self.direct = direct
         self.connection: ConnectionState | None = None
         self.reused = False
 
@@ -131,8 +136,9 @@ class Connector(aiohttp.TCPConnector):
     states: dict[Handler, ConnectionState]
     """The connections that are open."""
 
-    def __init__(self, *, max_connections: int, **options: Any) -> None:
+    def __init__(self, *, max_connections: int, rule: AddressRule | None = None, **options: Any) -> None:
         super().__init__(**options)
+        self._rule = rule
         self._max_connections = max_connections
         self.states = {}
         handler: type[ResponseHandler] = Handler
@@ -177,6 +183,13 @@ class Connector(aiohttp.TCPConnector):
             if not (is_out_of_descriptors(error) and self._close_idle()):
                 raise
         return await super()._create_connection(req, traces, timeout)
+
+    async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
+        """Looks a host up. The connection is made to one of the addresses that are returned."""
+        found = await super()._resolve_host(host, port, traces)
+        if exchange.get().direct:
+            check_addresses(host, (each["host"] for each in found), self._rule)
+        return found
 
     def _close_idle(self) -> bool:
         """Closes the connection that has been idle for longest, to any origin; returns whether there was one."""

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp.payload import AsyncIterablePayload, BytesPayload
 from yarl import URL
 
+from dxflow_async.net.address_rule import AddressRule
 from dxflow_async.net.aiohttp_lane.connector import Connector, Exchange, exchange
 from dxflow_async.net.aiohttp_lane.failures import FOREIGN, net_error
 from dxflow_async.net.aiohttp_lane.response import AiohttpResponse
@@ -45,11 +46,18 @@ class AiohttpLane:
         timeouts: shared with the client.
         tls_context: returns the TLS context.
         max_connections: idle connections are closed before more than these are open.
+        rule: the addresses that are allowed; None: all. A proxy is always allowed, and looks up hosts itself.
     """
 
     def __init__(
-        self, timeouts: Timeouts, tls_context: Callable[[], Awaitable[ssl.SSLContext]], max_connections: int
+        self,
+        timeouts: Timeouts,
+        tls_context: Callable[[], Awaitable[ssl.SSLContext]],
+        max_connections: int,
+        *,
+        rule: AddressRule | None = None,
     ) -> None:
+        self._rule = rule
         self._max_connections = max_connections
         self._timeouts = timeouts
         self._tls_context = tls_context
@@ -58,7 +66,7 @@ class AiohttpLane:
         self._proxies: dict[Proxy, dict[str, Any]] = {}
 
     async def send(self, request: Request, *, fresh: bool = False) -> Response:
-        current = Exchange(fresh=fresh)
+        current = Exchange(fresh=fresh, direct=request.origin.proxy is None)
         options = await self._options(request)
         streamed: Body | None = None
         if request.body is not None and not isinstance(request.body, bytes):
@@ -117,6 +125,7 @@ class AiohttpLane:
         if self._session is None:
             self._connector = Connector(
                 max_connections=self._max_connections,
+                rule=self._rule,
                 limit=0,  # the caller's limits decide how many requests are in flight
                 keepalive_timeout=self._timeouts.idle,
                 resolver=aiohttp.ThreadedResolver(),

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
+from dxflow_async.net.address_rule import AddressRule
 from dxflow_async.net.errors import ConnectionBrokenError, connect_error
 from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
 from dxflow_async.net.fast.transport import TLSSocket, connect, connect_unix
@@ -26,6 +27,7 @@ class FastLane:
         tls_context: returns the TLS context.
         max_connections: idle connections are closed before more than these are open.
         unix_socket: the path of a Unix socket that every connection leads to.
+        rule: the addresses that are allowed; None: all.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class FastLane:
         max_connections: int,
         *,
         unix_socket: str | None = None,
+        rule: AddressRule | None = None,
     ) -> None:
+        self._rule = rule
         self._unix_socket = unix_socket
         self._max_connections = max_connections
         self._timeouts = timeouts
@@ -129,4 +133,4 @@ class FastLane:
     async def _open(self, origin: Origin, make: Callable[[], Connection], tls: ssl.SSLContext | None) -> Connection:
         if self._unix_socket is not None:
             return await connect_unix(self._unix_socket, make)
-        return await connect(origin.host, origin.port, make, tls)
+        return await connect(origin.host, origin.port, make, tls, self._rule)

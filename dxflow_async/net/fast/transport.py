@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import aiohappyeyeballs
 
+from dxflow_async.net.address_rule import AddressRule, check_addresses
 from dxflow_async.streams import Buffer, Write
 
 __all__ = ["SocketTransport", "StreamOutcome", "TLSSocket", "connect", "connect_unix"]
@@ -84,7 +85,11 @@ class StreamOutcome(NamedTuple):
 
 
 async def connect(
-    host: str, port: int, protocol: Callable[[], ProtocolT], tls: ssl.SSLContext | None = None
+    host: str,
+    port: int,
+    protocol: Callable[[], ProtocolT],
+    tls: ssl.SSLContext | None = None,
+    rule: AddressRule | None = None,
 ) -> ProtocolT:
     """Connects to a host, over the first of its addresses that answers.
 
@@ -93,15 +98,18 @@ async def connect(
         port: its port.
         protocol: makes the protocol that is told what arrives.
         tls: the context to encrypt the connection with; None: it is not encrypted.
+        rule: the addresses that are allowed; None: all.
 
     Returns:
         The protocol, connected.
 
     Raises:
+        AddressRefusedError: the host is at an address that is not allowed.
         OSError: the host is not reached, or TLS fails.
     """
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    check_addresses(host, (str(address[4][0]) for address in addresses), rule)
     connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HEAD_START)
     connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:

@@ -41,6 +41,7 @@ from dxflow_async.providers import (
     contradiction,
     crc32c,
     extent_of,
+    is_streamed,
     page_size,
 )
 from dxflow_async.providers.engine.artifacts import Artifacts
@@ -48,6 +49,7 @@ from dxflow_async.providers.engine.deletion import Deletion
 from dxflow_async.providers.engine.listing import Listing
 from dxflow_async.providers.engine.names import changeable, path_of
 from dxflow_async.providers.engine.reading import WatchedReader, missing, open_body
+from dxflow_async.providers.engine.remote_checksum import HashedBody, RemoteChecksum
 from dxflow_async.providers.engine.requests import NEW, OLD, Requests
 from dxflow_async.providers.engine.settings import EngineSettings, find_access
 from dxflow_async.providers.engine.storing import Storing, mismatch
@@ -87,7 +89,7 @@ class EngineProvider(Provider):
 
     def __init__(self, settings: EngineSettings, http: HTTP, threads: Threads, *, name: str = "ENGINE") -> None:
         self.name = name
-        self.features = _FEATURES
+        self.features = replace(_FEATURES, verifies_writes=settings.verify != "size")
         self._settings = settings
         self._threads = threads
         self._session_http = http
@@ -108,6 +110,7 @@ class EngineProvider(Provider):
         self._artifacts = artifacts
         self._storing = Storing(requests, artifacts)
         self._deletion = Deletion(requests, artifacts)
+        self._remote = RemoteChecksum(requests, artifacts)
         endpoint = access.socket or urlsplit(access.address).netloc
         self.features = replace(self.features, endpoint=endpoint, presign=access.socket is None)
         self._requests = requests
@@ -153,10 +156,22 @@ class EngineProvider(Provider):
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = self._call("write", key)
         self._check_writable(call)
-        temporary, sent = await self._storing.write(call, key, body)
-        if self._settings.verify == "readback" and await self._checksum(call, temporary) != sent.crc32c:
+        verify, rereadable = self._settings.verify, not is_streamed(body)
+        if verify == "remote-sha256":
+            await self._remote.check(call)
+            body = HashedBody(body)
+        temporary, sent = await self._storing.write(call, key, body, rereadable=rereadable)
+        try:
+            if verify == "readback":
+                same = await self._checksum(call, temporary) == sent.crc32c
+            else:
+                hashed = body if isinstance(body, HashedBody) else None
+                same = hashed is None or await self._remote.sha256(call, temporary, body.size) == hashed.sha256
+            if not same:
+                raise mismatch(call, temporary)
+        except BaseException:
             await self._storing.discard(call, temporary)
-            raise mismatch(call, temporary)
+            raise
         await self._storing.take_name(call, temporary, key, body.size)
         return Entry(key, body.size, crc32c=sent.crc32c)
 

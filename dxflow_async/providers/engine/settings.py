@@ -19,6 +19,7 @@ _ADDRESS = re.compile(r"(https?)://([^/?#@\s]+)((?:/[^/?#\s]+)*)/?")
 _PROFILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LINE = re.compile(r"""([A-Za-z0-9_-]+)[ \t]*:[ \t]*(?:"([^"]*)"|'([^']*)'|([^#\n]*?))[ \t]*(?:#.*)?""")
 _NAMES = ("connection-address", "connection-key", "connection-token")
+_VERIFY = ("size", "readback", "remote-sha256")
 _SOCKET = "unix.sock"
 _UNIX = "unix://"
 
@@ -37,7 +38,8 @@ class EngineSettings:
         token: a token that the engine's tool printed, in place of the key. It is not renewed.
         profile: the name of the profile; the default one is called `default`.
         verify: `"size"` compares the size of what was stored; `"readback"` also downloads it and compares its
-            checksum.
+            checksum; `"remote-sha256"` has the engine's machine compute one, by a shell command. The key then needs
+            the permission `SHELL`, which is full access to that machine.
     """
 
     address: str | None = None
@@ -59,8 +61,8 @@ class EngineSettings:
             _normal_address("address", self.address)
         if self.profile is not None and not _PROFILE.fullmatch(self.profile):
             raise ConfigurationError(f"profile = {self.profile!r} is not allowed; it must be the name of a profile")
-        if self.verify not in ("size", "readback"):
-            raise ConfigurationError(f"verify = {self.verify!r} is not allowed; it must be size or readback")
+        if self.verify not in _VERIFY:
+            raise ConfigurationError(f"verify = {self.verify!r} is not allowed; it must be one of {', '.join(_VERIFY)}")
 
 
 class Access(NamedTuple):

@@ -26,7 +26,6 @@ from dxflow_async.providers import (
     UnsafePathError,
     UnsupportedError,
     VerifiedBody,
-    is_streamed,
     not_the_service,
 )
 from dxflow_async.providers.engine.artifacts import Artifacts
@@ -65,8 +64,14 @@ class Storing:
         self._making = asyncio.Lock()
         self._naming: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def write(self, call: Call, key: str, body: Body) -> tuple[str, VerifiedBody]:
+    async def write(self, call: Call, key: str, body: Body, *, rereadable: bool) -> tuple[str, VerifiedBody]:
         """Uploads a file under a temporary name, and looks at it.
+
+        Args:
+            call: the storage call.
+            key: the file's own name.
+            body: its content.
+            rereadable: whether the body can be sent again.
 
         Returns:
             The temporary name, and the body, which knows its checksum.
@@ -84,7 +89,7 @@ class Storing:
         try:
             refusal = None
             try:
-                await self._upload(call, temporary, verified, rereadable=not is_streamed(body))
+                await self._upload(call, temporary, verified, rereadable=rereadable)
             except StorageError as error:
                 refusal = error
             if refusal is not None and not body.size and refusal.status in _NO_BODY:

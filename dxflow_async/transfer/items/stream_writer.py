@@ -78,7 +78,8 @@ class StreamWriter(BaseItem):
         finally:
             for body in self._in_memory.values():
                 body.chunks = ()  # whoever keeps the exception keeps the frames of its traceback, and their bodies
-        if self._destination.provider.features.checksum and stored.crc32c is not None:
+        features = self._destination.provider.features
+        if (features.checksum or features.verifies_writes) and stored.crc32c is not None:
             if stored.crc32c != self._crc32c:
                 raise ChecksumMismatchError(f"write of {self._destination.shown} failed: other bytes were stored")
             self._verified = True

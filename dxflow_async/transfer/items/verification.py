@@ -55,7 +55,7 @@ class Verification:
 
     def __init__(self, source: Features, destination: Features) -> None:
         self._source = source.checksum
-        self._destination = destination.checksum
+        self._destination = destination.checksum or destination.verifies_writes
         self.digests: PartDigests | CompositeDigests | None = None
         self.computed = True
         self.ordered: OrderedDigest | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +74,8 @@ def test_a_job_is_paused_and_resumed(slow: Visit, tmp_path: Path) -> None:
     source = large_files(tmp_path / "recordings", 6, 6 * MiB)
     card = copy_to_demo(slow, source)
     expect(card.locator(".work-words")).to_contain_text("MiB of 36 MiB")
+    expect(card.locator(".work-words")).to_contain_text(re.compile(r"/s.* left"))
+    expect(card.locator(".spark")).to_be_visible()
     card.get_by_role("button", name="Pause").click()
     expect(card.locator(".pill")).to_have_text("Paused")
     expect(card.get_by_role("button", name="Resume")).to_be_visible()
@@ -120,19 +123,28 @@ def test_what_failed_is_tried_again(slow: Visit, tmp_path: Path) -> None:
 
 
 def test_a_broken_connection_is_said_and_made_up_for(connected: Slow, tmp_path: Path) -> None:
-    """The page says that the server is away; what ended meanwhile is shown as ended once it is back."""
+    """The page says that the server is away, and shows no rate meanwhile; once it is back, what ended is shown."""
     user, network = connected
     user.unreachable = True
     card = copy_to_demo(user, large_files(tmp_path / "overnight", 3, 6 * MiB))
+    summary = user.page.locator(".tray .summary")
     expect(card.locator(".work-words")).to_contain_text("MiB of 18 MiB")
+    expect(card.locator(".work-words")).to_contain_text("/s")
+    expect(summary).to_contain_text("/s")
     network.cut()
     line = user.page.locator("#offline")
     expect(line).to_contain_text("The server cannot be reached")
+    expect(card.locator(".work-note")).to_contain_text("Not up to date")
+    expect(card.locator(".work-words")).not_to_contain_text("/s")
+    expect(card.locator(".work-words")).not_to_contain_text("left")
+    expect(summary).to_contain_text("offline")
+    expect(summary).not_to_contain_text("/s")
     expect(card.get_by_role("button", name="Pause")).to_be_visible()
     user.screenshot("offline")
     user.page.wait_for_timeout(8000)  # the job ends meanwhile
     network.mend()
     expect(line).to_be_hidden()
+    expect(card.locator(".work-note")).to_be_hidden()
     expect(card.locator(".pill")).to_have_text("Done")
     user.go("unit:/Demo/overnight/")
     expect(user.row("2.bin")).to_be_visible()

@@ -251,3 +251,34 @@ def test_rename_new_folder_and_delete(user: Visit, place: Place) -> None:
     dialog.get_by_role("button", name="Delete").click()
     expect(user.row("old")).to_have_count(0)
     assert not (top / "old").exists()
+
+
+def test_a_new_folder_where_folders_are_names(user: Visit, place: Place, tmp_path: Path) -> None:
+    """It opens at once and says that it exists once it has a file. Drops land there; without one, nothing stays."""
+    (tmp_path / "tree/none").mkdir(parents=True)
+    (tmp_path / "tree/plan.txt").write_text("plan")
+    user.go(f"aws:/{place.bucket}/")
+    for name in ("unwanted", "ideas"):
+        user.button("New folder").click()
+        user.page.keyboard.type(name)
+        user.page.keyboard.press("Enter")
+        expect(user.page.locator(".crumbs [aria-current]")).to_have_text(name)
+        expect(user.page.locator(".nothing")).to_contain_text("It exists once it holds a file")
+        user.screenshot("new-folder")
+        if name == "unwanted":
+            user.page.keyboard.press("Backspace")
+            expect(user.page.locator(".crumbs [aria-current]")).to_have_text(place.bucket)
+    user.drop(tmp_path / "tree")
+    expect(user.row("tree")).to_be_visible()
+    expect(user.page.locator(".toast", has_text="1 empty folder left out")).to_be_visible()
+    keys = place.sizes().keys()
+    assert "ideas/tree/plan.txt" in keys
+    assert not [key for key in keys if key.startswith("unwanted") or key.endswith("/")]
+    user.page.keyboard.press("Backspace")
+    expect(user.row("ideas")).to_have_attribute("aria-selected", "true")
+    user.page.keyboard.press("Escape")
+    user.refused.add(409)
+    user.button("New folder").click()
+    user.page.keyboard.type("ideas")
+    user.page.keyboard.press("Enter")
+    expect(user.page.locator(".toast", has_text="exists already")).to_be_visible()
