@@ -24,7 +24,7 @@ from dxflow_async.net.errors import (
 )
 from dxflow_async.net.metadata_hosts import METADATA_SECONDS, is_metadata_host, metadata_hosts_of
 from dxflow_async.net.proxy import Proxy, ProxyRules
-from dxflow_async.net.request import SEND_SIZE, Throttle, Timeouts
+from dxflow_async.net.request import SEND_SIZE, Throttle, Timeouts, without_zone
 from dxflow_async.net.response import Headers, Response
 from dxflow_async.net.tls import TLSOptions, make_context
 
@@ -57,4 +57,5 @@ __all__ = [
     "is_metadata_host",
     "make_context",
     "metadata_hosts_of",
+    "without_zone",
 ]

@@ -175,4 +175,4 @@ def connect_error(error: OSError, host: str, port: int | None = None) -> NetErro
         return HostNotFoundError(f"could not find the host {host} ({error.strerror})", temporary=temporary)
     if isinstance(error, ConnectionRefusedError):
         return ConnectionRefusedByHostError(str(error), host if port is None else f"{host}:{port}")
-    return ConnectError(ADVICE if error.errno in OUT_OF_DESCRIPTORS else str(error))
+    return ConnectError(ADVICE if error.errno in OUT_OF_DESCRIPTORS else str(error) or "the connection was closed")

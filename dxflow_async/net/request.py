@@ -16,12 +16,23 @@ from dxflow_async.net.proxy import Proxy
 from dxflow_async.net.response import Response
 from dxflow_async.streams import Body
 
-__all__ = ["SEND_SIZE", "Lane", "Origin", "Request", "Throttle", "Timeouts", "build_head", "check_body_size"]
+__all__ = [
+    "SEND_SIZE",
+    "Lane",
+    "Origin",
+    "Request",
+    "Throttle",
+    "Timeouts",
+    "build_head",
+    "check_body_size",
+    "without_zone",
+]
 
 SEND_SIZE = 256 << 10
 """Bytes of a body that are handed to a socket at a time: few enough that a stall shows."""
 
 _SENDABLE = re.compile(r"[!-~]*")
+_ZONE = re.compile(r"((?:\w+://)?\[[0-9a-fA-F:.]+)%[^]]*\]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -79,6 +90,19 @@ class Origin(NamedTuple):
         if ":" in host:
             host = host.replace("%25", "%")  # the zone of an IPv6 address, as the resolver reads it (RFC 6874)
         return cls(scheme, host, _DEFAULT_PORTS[scheme] if port is None else port)
+
+
+def without_zone(url: str) -> str:
+    """Returns a URL, or a host and port, without the zone of an IPv6 address.
+
+    A zone says something to this machine only, so neither proxies nor servers are sent one (RFC 6874, section 4).
+
+    Example:
+        >>> without_zone("http://[fe80::1%25eth0]:8080/x")
+        'http://[fe80::1]:8080/x'
+    """
+    found = _ZONE.match(url)
+    return url if found is None else f"{found[1]}]{url[found.end() :]}"
 
 
 def check_url(url: str) -> None:

@@ -37,6 +37,7 @@ from dxflow_async.net import (
     TLSError,
     TLSOptions,
     TooSlowError,
+    without_zone,
 )
 from dxflow_async.providers.contract import Body, Buffer, Entry, Reader, Run, Write
 from dxflow_async.security.redaction import Secret
@@ -256,8 +257,10 @@ def authority_of(url: str) -> str:
     Example:
         >>> authority_of("https://me@example.org:8443/a?b")
         'example.org:8443'
+        >>> authority_of("https://[fe80::1%25eth0]:8443/")
+        '[fe80::1]:8443'
     """
-    return url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2]
+    return without_zone(url.partition("://")[2].partition("/")[0].partition("?")[0].rpartition("@")[2])
 
 
 async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -> bytes:

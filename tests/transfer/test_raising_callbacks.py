@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ async def test_exceptions_of_the_async_call(error: BaseException, tmp_path: Path
             session.copy(source, "aws:/bucket/target/", on_progress=fail),
             storage.write("/bucket/key", stream(), "AWS"),
             storage.upload_many(raising(error), "AWS"),
+            storage.download_many(raising(error), "AWS"),
         ):
             with pytest.raises(RuntimeError if error in BECOME_RUNTIME_ERRORS else type(error)) as raised:
                 await call
@@ -83,3 +85,26 @@ def test_exceptions_of_the_blocking_call(error: BaseException, tmp_path: Path) -
             session.copy(f"{tmp_path}/source/", f"{tmp_path}/target/", on_progress=fail)
         assert raised.value is error
         assert session.copy(f"{tmp_path}/source/", f"{tmp_path}/target/").ok
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+@pytest.mark.parametrize("error", RAISED[:4], ids=repr)
+def test_exceptions_of_blocking_streams_and_pairs(error: BaseException, tmp_path: Path, *, in_thread: bool) -> None:
+    """What a stream or pairs raise is raised as it is by every call that takes them, in a thread of a pool, too."""
+
+    def stream() -> Iterator[bytes]:
+        yield b"bytes"
+        raise error
+
+    with Session(settings=settings(tmp_path), progress=False) as session, ThreadPoolExecutor(1) as threads:
+        storage = session.get_storage_manager()
+        for call in (
+            lambda: storage.write("/bucket/key", stream(), "AWS"),
+            lambda: storage.at("aws").write("/bucket/key", stream()),
+            lambda: storage.upload_many(raising(error), "AWS"),
+            lambda: storage.download_many(raising(error), "AWS"),
+            lambda: storage.delete((path for path, _ in raising(error)), "AWS"),
+        ):
+            with pytest.raises(type(error)) as raised:
+                threads.submit(call).result() if in_thread else call()
+            assert raised.value is error

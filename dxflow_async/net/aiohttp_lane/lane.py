@@ -23,8 +23,9 @@ from dxflow_async.net.aiohttp_lane.response import AiohttpResponse
 from dxflow_async.net.aiohttp_lane.watch import Watch
 from dxflow_async.net.errors import ConnectionBrokenError, NetError
 from dxflow_async.net.proxy import Proxy
-from dxflow_async.net.request import SEND_SIZE, Request, Timeouts, check_body_size
+from dxflow_async.net.request import SEND_SIZE, Request, Timeouts, check_body_size, without_zone
 from dxflow_async.net.response import Response, unknown_coding
+from dxflow_async.security.redaction import Secret
 from dxflow_async.streams import Body, Buffered
 
 __all__ = ["AiohttpLane"]
@@ -84,7 +85,8 @@ class AiohttpLane:
         failure: BaseException
         token = exchange.set(current)
         try:
-            response = await self._opened().request(request.method, URL(request.url, encoded=True), **options)
+            url = request.url if request.origin.proxy is None else Secret(without_zone(request.url))
+            response = await self._opened().request(request.method, URL(url, encoded=True), **options)
         except FOREIGN as error:
             failure = net_error(error, self._timeouts.stall, request.origin.proxy)
         except BaseException:

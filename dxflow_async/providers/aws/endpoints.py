@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import ConfigurationError, StorageError, UnsafePathError, UnsupportedError
+from dxflow_async.net import without_zone
 from dxflow_async.providers.common.remote_names import for_remote
 
 __all__ = ["Base", "RuleSet", "base_at", "check_bucket", "no_endpoint"]
@@ -46,8 +47,7 @@ class Base(NamedTuple):
         scheme, _, rest = url.partition("://")
         host, _, path = rest.partition("/")
         path = f"/{path}/" if path else "/"
-        shown = re.sub(r"%[^]]*\]", "]", host)  # the zone of an IPv6 address says nothing to others (RFC 6874)
-        return cls(shown, f"{scheme}://{host}{path}", path)
+        return cls(without_zone(host), f"{scheme}://{host}{path}", path)
 
 
 class RuleSet:

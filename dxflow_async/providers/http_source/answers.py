@@ -89,13 +89,20 @@ def encoding_of(headers: Mapping[str, str]) -> str:
     return headers.get("content-encoding", "").strip().lower() or "identity"
 
 
-def is_page(key: str, headers: Mapping[str, str]) -> bool:
-    """Returns whether an HTML page came for a name of another kind: the sign-in page of a portal looks like that."""
+def is_page(key: str, headers: Mapping[str, str], *, moved: bool = False) -> bool:
+    """Returns whether an HTML page came for a name of another kind: the sign-in page of a portal looks like that.
+
+    Args:
+        key: the name that was asked for. One without a suffix may be that of a page.
+        headers: those of the answer.
+        moved: a redirect led to another path, as to the index page of a directory or to a sign-in page.
+    """
     if headers.get("content-type", "").partition(";")[0].strip().lower() not in ("text/html", "application/xhtml+xml"):
         return False
     name = key.rpartition("/")[2]
     suffix = name.rpartition(".")[2] if "." in name.strip(".") else ""
-    return bool(suffix) and not _PAGE_SUFFIX.fullmatch(suffix) and mimetypes.guess_type(name)[0] != "text/html"
+    is_named_page = _PAGE_SUFFIX.fullmatch(suffix) or mimetypes.guess_type(name)[0] == "text/html"
+    return (moved or bool(suffix)) and not is_named_page
 
 
 def _version_of(headers: Mapping[str, str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from dxflow_async.providers import (
     HTTP,
@@ -55,14 +55,15 @@ class Requests:
         Raises:
             StorageError: the server refused it, or redirected it too often or to where it must not go.
             ServiceError: a sign-in page came in the place of the file.
+            UnsupportedError: it is a directory.
         """
         if not key or key.endswith("/"):
             raise call.error(UnsupportedError, "a web server lists no directories; name one file")
-        url: str = Secret(self._url(key))
+        first = url = Secret(self._url(key))
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._http.send(call, method, url, self._headers(url, headers))
             if response.status not in _REDIRECTS:
-                return await self._accepted(call, key, response)
+                return await self._accepted(call, key, response, _path_of(first), _path_of(url))
             location = response.headers.get("location", "")
             await read_error_body(response)
             url = self._redirected(call, url, location)
@@ -75,37 +76,49 @@ class Requests:
         return f"{self._endpoint}/{quote(key, safe=_SAFE, errors='surrogateescape')}"
 
     def _headers(self, url: str, headers: Mapping[str, str]) -> dict[str, str]:
-        authority = url.partition("://")[2].partition("/")[0].partition("?")[0]
-        sent = {"host": authority, "accept": "*/*", "accept-encoding": "identity", "user-agent": "dxflow-async"}
+        sent = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "dxflow-async"}
         if origin_of(url) == self._origin:
             sent |= self._credentials
         return {**sent, **headers}
 
-    def _redirected(self, call: Call, url: str, location: str) -> str:
+    def _redirected(self, call: Call, url: str, location: str) -> Secret:
         """Returns where a redirect leads.
 
         Raises:
-            ServiceError: nowhere, or from https to http.
+            ServiceError: nowhere, from https to http, or to a URL with a user: RFC 9110, 4.2.4 calls that an error,
+                because it hides the host.
         """
-        target: str = Secret(urljoin(url, quote(location, safe=_SAFE + "?%#[]")).partition("#")[0])
+        target = Secret(urljoin(url, quote(location, safe=_SAFE + "?%#[]")).partition("#")[0])
         try:
             scheme, host, _ = origin_of(target)
         except ConfigurationError as error:
             raise not_the_service(call, "a redirect to no valid URL") from error
         if not location:
             raise not_the_service(call, "a redirect that does not say where to")
+        if "@" in urlsplit(target).netloc:
+            raise not_the_service(call, f"a redirect to {host} with a user in its URL, which is not followed")
         downgraded = origin_of(url)[0] == "https"
         if scheme == "http" and (downgraded or not (self._settings.allow_http or is_loopback(host))):
             raise not_the_service(call, f"a redirect to plain http at {host}, which is not followed")
         return target
 
-    async def _accepted(self, call: Call, key: str, response: Response) -> Response:
+    async def _accepted(self, call: Call, key: str, response: Response, first: str, last: str) -> Response:
+        """Returns the successful answer to a request for the path `first` that was redirected to the path `last`."""
         await expect_status(call, response, 200, 206, errors=STATUSES)
-        if not self._settings.allow_html and is_page(key, response.headers):
+        if not self._settings.allow_html and is_page(key, response.headers, moved=first != last):
             response.close()
+            if last == f"{first}/":
+                text = (
+                    "it is a directory, which a web server does not list; name one file (allow_html = true: its page)"
+                )
+                raise call.error(UnsupportedError, text)
             seen = "an HTML page; set allow_html = true for a remote of this server if that is the file"
             raise not_the_service(call, seen, response.status)
         return response
+
+
+def _path_of(url: str) -> str:
+    return unquote(urlsplit(url).path, errors="surrogateescape")
 
 
 def _credentials(settings: HTTPSourceSettings) -> dict[str, str]:

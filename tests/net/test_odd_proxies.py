@@ -1,4 +1,4 @@
-"""Hosts with IPv6 addresses behind proxies, and proxies with IPv6 addresses."""
+"""Hosts with IPv6 addresses behind proxies, proxies with IPv6 addresses, and proxies that hang up."""
 
 from __future__ import annotations
 
@@ -42,18 +42,19 @@ async def recording_proxy(host: str) -> AsyncIterator[tuple[str, list[str]]]:
         ("https://[::1]/x", "CONNECT [::1]:443 HTTP/1.1", "[::1]"),
         ("https://[2001:db8::7]:8443/x", "CONNECT [2001:db8::7]:8443 HTTP/1.1", "[2001:db8::7]:8443"),
         ("http://[2001:db8::7]:8080/x", "GET http://[2001:db8::7]:8080/x HTTP/1.1", "[2001:db8::7]:8080"),
+        ("https://[fe80::1%25eth0]:8443/x", "CONNECT [fe80::1]:8443 HTTP/1.1", "[fe80::1]:8443"),
+        ("http://[fe80::1%25eth0]/x", "GET http://[fe80::1]/x HTTP/1.1", "[fe80::1]"),
     ],
 )
 async def test_addresses_keep_their_brackets(
     make_client: MakeClient, transport: str, host: str, url: str, line: str, named: str
 ) -> None:
-    """CONNECT, the absolute form and `Host` have the address in brackets; the proxy gets its credentials."""
+    """CONNECT, the absolute form and `Host` have an address in brackets, without a zone; the proxy gets credentials."""
     async with recording_proxy(host) as (location, heads):
         rules = ProxyRules.from_environment({"all_proxy": f"http://zoe:p%40ss@{location}"})
         client = make_client(transport="auto" if transport == "fast" else transport, proxies=rules)
-        authority = url.split("/")[2]
         with suppress(NetError):  # of a tunnel; a request in the clear has a response
-            (await client.send("GET", url, {"host": authority})).abort()
+            (await client.send("GET", url, {"host": named})).abort()
     first, *lines = heads[0].splitlines()
     headers = {name.lower(): value.strip() for name, _, value in (each.partition(":") for each in lines if each)}
     assert first == line
@@ -70,3 +71,17 @@ async def test_addresses_are_reached_directly(make_client: MakeClient, entry: st
         with pytest.raises(NetError):
             await client.send("GET", "http://[2001:db8::7]:8080/x", {"host": "[2001:db8::7]:8080"})
     assert heads == []
+
+
+async def test_a_proxy_that_closes_in_the_handshake(make_client: MakeClient) -> None:
+    """A connection that a proxy ends before TLS is there is an error that names the proxy and says so."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        proxy = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = make_client(transport="auto", proxies=ProxyRules.from_environment({"HTTPS_PROXY": proxy}))
+        with pytest.raises(NetError, match=rf"^the proxy {proxy} \(HTTPS_PROXY\) was not reached \(.*[a-z]\)$"):
+            await client.send("GET", "https://service.example/x", {"host": "service.example"})
