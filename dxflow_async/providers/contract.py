@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.encryption import Encryption
 from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectOptions, Page
 from dxflow_async.providers.features import Features
@@ -255,6 +256,13 @@ class Provider(ABC):
         failed = await self.delete([key])
         if failed:
             raise failed[key]
+
+    async def same_version(self, etag: str, seen: Entry) -> bool:
+        """Returns whether an etag, which a listing may have told, is that of an object that was just looked up.
+
+        They are compared; a provider whose service lists other etags than it tells of single objects asks it.
+        """
+        return same_etag(seen.etag, etag)
 
     async def delete_matching(self, key: str, etag: str) -> None:
         """Deletes an object if it still has this etag, where `Features.conditions` is set.

@@ -42,6 +42,25 @@ async def names(provider: Provider, prefix: str, *, recursive: bool) -> list[str
 
 
 @pytest.mark.parametrize("quirks", list(OLD.values()), ids=list(OLD))
+@pytest.mark.parametrize("page_size", [2, 50])
+async def test_listings_after_a_key(quirks: Quirks, page_size: int, http: HTTP, threads: Threads) -> None:
+    """A listing begins after a key there, too, also as the first request of a session."""
+    async with S3Server(replace(quirks, page_size=page_size)) as server:
+        for key in KEYS:
+            server.store(key, b"")
+        for after in ("", *NAMES, "dir/x\U0010ffff", "zzz"):
+            provider = AWSProvider(aws_settings(server), http, threads)
+            for _ in range(2):
+                page = await provider.list_after("bucket/", f"bucket/{after}")
+                found = list(page.entries)
+                while page.cursor is not None:
+                    page = await provider.list_page("bucket/", recursive=True, cursor=page.cursor)
+                    found += page.entries
+                expected = [f"bucket/{name}" for name in NAMES if name.encode() > after.encode()]
+                assert [entry.key for entry in found] == expected
+
+
+@pytest.mark.parametrize("quirks", list(OLD.values()), ids=list(OLD))
 @pytest.mark.parametrize("page_size", [1, 2, 5])
 async def test_listings_of_version_1(quirks: Quirks, page_size: int, http: HTTP, threads: Threads) -> None:
     """All pages are found, each name once and in order, whether markers are told, encoded, or neither."""

@@ -174,7 +174,7 @@ class Completion:
         """Returns whether another form may succeed where this one was refused."""
         if isinstance(error, PartLimitError | NotFoundError):
             return False
-        if form.value is not None and self._provider.dialect.known(form.value):
+        if form.value is not None and self._provider.dialect.has(form.value):
             return False
         told = error.status == 501 or error.code in _CHECKSUM_CODES
         return told or (error.status in (200, 400) and "checksum" in str(error).lower())

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, TypeVar
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES
+from dxflow_async.providers.aws.listed_etags import etag_to_send
 from dxflow_async.providers.common.conditions import check_condition, check_matching, refused
-from dxflow_async.providers.common.etags import if_match
+from dxflow_async.providers.common.etags import if_match, same_etag
 from dxflow_async.providers.contract import Body, ObjectOptions
 from dxflow_async.providers.http import Call
 
@@ -56,22 +57,36 @@ async def write_on_condition(
     if not (certain and dialect.has(ability)):
         await check_condition(provider, call, key, options)
     condition = "*" if options.if_absent else if_match(options.if_match)
-    headers = {"if-none-match" if options.if_absent else "if-match": condition or "*"}
+    header = "if-none-match" if options.if_absent else "if-match"
     if not dialect.allows(ability):
         return await write({})
     try:
-        return await write(headers)
+        return await write({header: condition or "*"})
     except StorageError as error:
-        if error.status == 412 and error.code in ("PreconditionFailed", None, ""):
-            dialect.accept(ability)
-        unknown = error.status == 501 or error.code in UNKNOWN_HEADER_CODES
-        if dialect.known(ability) or not unknown:
-            missing = isinstance(error, NotFoundError) and error.code == "NoSuchKey"
-            raise refused(call, options, error, missing=missing) from error
-        reason = f"{error.status or ''} {error.code or ''}".strip()
+        failure = error
+    if (told := await _told_otherwise(provider, key, options, failure)) is not None:
+        try:
+            return await write({header: told})
+        except StorageError as error:
+            failure = error
+    if failure.status == 412 and failure.code in ("PreconditionFailed", None, ""):
+        dialect.accept(ability)
+    unknown = failure.status == 501 or failure.code in UNKNOWN_HEADER_CODES
+    if dialect.has(ability) or not unknown:
+        missing = isinstance(failure, NotFoundError) and failure.code == "NoSuchKey"
+        raise refused(call, options, failure, missing=missing) from failure
     written = await write({})
+    reason = f"{failure.status or ''} {failure.code or ''}".strip()
     provider._requests.refused(ability, reason, "objects are looked up before they are written")
     return written
+
+
+async def _told_otherwise(provider: AWSProvider, key: str, options: ObjectOptions, failure: StorageError) -> str | None:
+    """Returns another `If-Match` for a version that a listing named; None if the condition does not hold."""
+    if options.if_match is None or failure.status != 412:
+        return None
+    etag = await etag_to_send(provider, key, options.if_match)
+    return None if same_etag(etag, options.if_match) else if_match(etag)
 
 
 async def probe(provider: AWSProvider, call: Call, key: str, body: Body, headers: Mapping[str, str]) -> None:

@@ -30,6 +30,7 @@ from dxflow_async.providers.aws.headers import (
     split_key,
     stored_headers,
 )
+from dxflow_async.providers.aws.listed_etags import told_by_head
 from dxflow_async.providers.aws.metadata import metadata_header
 from dxflow_async.providers.aws.odd_names import check_name
 from dxflow_async.providers.aws.xml import Document
@@ -48,34 +49,16 @@ __all__ = ["copy_object", "refuses_copy", "upload_headers"]
 
 async def copy_object(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
     """Copies an object with one request; see `Provider.copy`."""
+    known = provider.dialect.allows(Ability.LISTED_ETAGS)
+    if not known:
+        await told_by_head(_reader(provider), source)
     try:
         return await _copy(provider, source, key, options)
     except PreconditionFailedError:
         # A copy without a condition was looked at afterwards: its source was replaced.
-        conditional = if_match(source.etag) is not None and not provider.dialect.amazon
-        stored = await _under_other_etag(provider, source) if conditional else None
-        if stored is None:
+        if not known or if_match(source.etag) is None or not await told_by_head(_reader(provider), source):
             raise
-    return await _copy(provider, stored, key, options)
-
-
-async def _under_other_etag(provider: AWSProvider, source: Entry) -> Entry | None:
-    """Gives a listed source the ETag that HEAD tells, and returns it; None if it was replaced since it was listed.
-
-    OpenStack Swift lists copies of objects that were stored in parts with another ETag than HEAD and GET tell. The
-    object is the listed one if it is still listed so, and has the same size and time.
-    """
-    reader = _reader(provider)
-    now = await reader.stat(source.key)
-    unchanged = (now.size, int(now.modified)) == (source.size, int(source.modified))
-    if not unchanged or source.etag is None or same_etag(now.etag, source.etag):
-        return None
-    page = await reader.list_page(source.key, recursive=True)
-    listed = next((entry for entry in page.entries if entry.key == source.key), None)
-    if listed is None or listed.etag != source.etag:
-        return None
-    source.etag = now.etag  # also for the caller, who may compare it with that of a later look
-    return source
+    return await _copy(provider, source, key, options)
 
 
 async def _copy(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:

@@ -129,7 +129,7 @@ async def _delete_instead(provider: AWSProvider, keys: Sequence[str], error: Sto
     Raises:
         StorageError: `error` itself, if it does not say that the request is missing.
     """
-    if not _may_be_missing(error) or provider.dialect.known(Ability.BATCH_DELETE):
+    if not _may_be_missing(error) or provider.dialect.has(Ability.BATCH_DELETE):
         raise error
     if isinstance(error, AccessDeniedError):
         # Rights may be missing for this request only; one key tells.
@@ -169,7 +169,7 @@ async def _delete_together(provider: AWSProvider, keys: Sequence[str]) -> dict[s
         try:
             response = await requests.send(call, "POST", bucket, "", headers, query={"delete": ""}, body=data)
         except StorageError as error:
-            if error.status != 400 or error.code not in _DIGEST_CODES or dialect.known(Ability.BATCH_DELETE):
+            if error.status != 400 or error.code not in _DIGEST_CODES or dialect.has(Ability.BATCH_DELETE):
                 raise
             refused = error
             continue

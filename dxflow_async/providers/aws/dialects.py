@@ -48,6 +48,7 @@ class Ability(StrEnum):
     FINISH_PARTS = "CRC32C of parts at completion"
     MD5_ETAGS = "MD5s as ETags"
     ETAGS = "ETags of objects"
+    LISTED_ETAGS = "ETags in listings that HEAD tells, too"
     METADATA = "metadata of objects"
     BATCH_DELETE = "deletion of many objects in one request"
     DELETE_MD5 = "Content-MD5 of deletions"
@@ -87,6 +88,7 @@ _AMAZONS = (
     Ability.FINISH_PARTS,
     Ability.BATCH_DELETE,
     Ability.LIST_V2,
+    Ability.LISTED_ETAGS,
     Ability.HEAD,
     Ability.ANY_NAMES,
     Ability.CREATE_ONLY,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from dxflow_async.exceptions import StorageError, UnsupportedError
+from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES
@@ -48,7 +48,7 @@ async def list_objects(provider: AWSProvider, prefix: str, *, recursive: bool, c
     try:
         return await _list_page(provider, prefix, recursive=recursive, cursor=cursor)
     except StorageError as error:
-        if cursor is not None or dialect.known(Ability.LIST_V2) or not _may_be_missing(error):
+        if cursor is not None or dialect.has(Ability.LIST_V2) or not _may_be_missing(error):
             raise
         reason = f"{error.status} {error.code or ''}".strip()
     page = await _list_page(provider, prefix, recursive=recursive, cursor=_Marker())
@@ -58,10 +58,28 @@ async def list_objects(provider: AWSProvider, prefix: str, *, recursive: bool, c
 
 async def list_objects_after(provider: AWSProvider, prefix: str, after: str) -> Page:
     """Returns the first page of the keys above one; see `Provider.list_after`."""
+    call, dialect = Call(provider.name, "list", f"/{prefix}"), provider.dialect
+    reason = None
+    if dialect.allows(Ability.LIST_V2):
+        try:
+            page = await _second_after(provider, call, prefix, after)
+        except StorageError as error:
+            if dialect.has(Ability.LIST_V2) or not _may_be_missing(error):
+                raise
+            page, reason = None, f"{error.status} {error.code or ''}".strip()
+        if page is not None:
+            return entries_after(provider, call, page, after)
+        reason = reason or "no NextContinuationToken"
+    marker = _Marker(after.partition("/")[2])
+    page = await _list_page(provider, prefix, recursive=True, cursor=marker)
+    if reason is not None:
+        provider._requests.refused(Ability.LIST_V2, reason, _INSTEAD)
+    return entries_after(provider, call, page, after)
+
+
+async def _second_after(provider: AWSProvider, call: Call, prefix: str, after: str) -> Page | None:
+    """Requests a page of version 2; returns None if the service does not say where it goes on."""
     bucket, _, rest = prefix.partition("/")
-    call = Call(provider.name, "list", f"/{prefix}")
-    if not provider.dialect.allows(Ability.LIST_V2):
-        raise call.error(UnsupportedError, "the service has no ListObjectsV2")
     query = _query(rest, None, None, recursive=True)
     query |= {"max-keys": str(page_size(recursive=True, first=False)), "start-after": after.removeprefix(f"{bucket}/")}
     parser = await _parse(provider, call, bucket, rest, query)
@@ -70,8 +88,10 @@ async def list_objects_after(provider: AWSProvider, prefix: str, after: str) -> 
     if (differs := parser.contradiction(prefix=rest, recursive=True, token=None)) is not None:
         raise contradiction(call, differs)
     if parser.truncated and parser.token is None:
-        raise call.error(UnsupportedError, "the service does not say where the listing goes on")
-    return entries_after(provider, call, Page(entries, parser.token), after)
+        if parser.second:
+            raise contradiction(call, "it goes on, but does not say where")
+        return None
+    return Page(entries, parser.token)
 
 
 def _may_be_missing(error: StorageError) -> bool:

@@ -38,6 +38,7 @@ from dxflow_async.providers.aws.headers import (
 )
 from dxflow_async.providers.aws.learned_features import LearnedFeatures
 from dxflow_async.providers.aws.limits import write_limits
+from dxflow_async.providers.aws.listed_etags import get_version, same_version
 from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.listing import list_buckets, list_objects, list_objects_after
 from dxflow_async.providers.aws.object_digests import add_digests, complete_digest
@@ -239,12 +240,11 @@ class AWSProvider(Provider):
         etag: str | None = None,
         listed: Entry | None = None,
     ) -> Reader:
-        bucket, name = split_key(key)
         call = Call(self.name, "read", f"/{key}")
         if (start or end is not None) and not self.features.ranges:
             read_all = partial(self.read, key, etag=etag, listed=listed)
             return await self._whole.read(call, key, start, end, etag, read_all)
-        response = await self._requests.send(call, "GET", bucket, name, range_headers(start, end, etag))
+        response, etag = await get_version(self, call, key, (start, end), etag)
         try:
             await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
@@ -399,6 +399,9 @@ class AWSProvider(Provider):
 
     async def delete_matching(self, key: str, etag: str) -> None:
         await delete_matching(self, key, etag)
+
+    async def same_version(self, etag: str, seen: Entry) -> bool:
+        return await same_version(self, etag, seen)
 
     async def complete_digest(self, entry: Entry) -> Entry:
         return await complete_digest(self, entry)

@@ -95,7 +95,7 @@ def refuses_mode(refusal: Refusal, headers: Mapping[str, str], dialect: Dialect)
     if refusal.names(CHECKSUM_MODE):
         return True
     told = refusal.code in UNKNOWN_HEADER_CODES or (not refusal.code and not refusal.data)
-    return told and not dialect.known(Ability.READ_CHECKSUMS)
+    return told and not dialect.has(Ability.READ_CHECKSUMS)
 
 
 def refuses_unsigned(refusal: Refusal, headers: Mapping[str, str], dialect: Dialect, ability: Ability) -> bool:
@@ -106,7 +106,7 @@ def refuses_unsigned(refusal: Refusal, headers: Mapping[str, str], dialect: Dial
     """
     if refusal.code == "XAmzContentSHA256Mismatch" or refusal.names("unsigned-payload", "content-sha256"):
         return True
-    if dialect.known(ability):
+    if dialect.has(ability):
         return False
     if refusal.data and not refusal.code:
         return False  # a page of a proxy or a balancer tells nothing about the service

@@ -108,12 +108,17 @@ class Dialect:
         return [*version, *((what, f"refused ({reason}): made another way") for what, reason in self.refused.items())]
 
 
-def is_version_refusal(dialect: Dialect, status: int, code: str, data: bytes) -> bool:
-    """Returns whether a response refuses the version of the protocol.
+def is_version_refusal(dialect: Dialect, used: str, status: int, code: str, data: bytes) -> bool:
+    """Returns whether a response refuses the version of the protocol that the request used.
 
-    A response to HEAD has no body. It is believed as long as no request succeeded.
+    A response to HEAD has no body. It is believed as long as no request of that version succeeded: one that was sent
+    with a newer version may be answered after an older one was confirmed.
     """
     if status != 400 or code not in _CODES:
         return False
     said = data.lower()
-    return b"x-ms-version" in said or b"api version" in said or (not said and not dialect.confirmed)
+    return (
+        b"x-ms-version" in said
+        or b"api version" in said
+        or (not said and not (dialect.confirmed and used == dialect.version))
+    )

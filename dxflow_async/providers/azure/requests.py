@@ -274,7 +274,7 @@ class Requests:
         Raises:
             UnsupportedError: no version remains.
         """
-        if not is_version_refusal(self.dialect, status, code, data):
+        if not is_version_refusal(self.dialect, used, status, code, data):
             return False
         older = self.dialect.try_older(used)
         if data and not older:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dxflow_async.digests import RunningDigest
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
 from dxflow_async.presumed_digests import PartsDigest
-from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.providers.http import Call
 
@@ -113,7 +112,7 @@ async def check_matching(provider: Provider, call: Call, key: str, etag: str) ->
         found = await provider.stat(key)
     except NotFoundError as error:
         raise call.error(PreconditionFailedError, REPLACED, code=error.code) from error
-    if found.etag is None or not same_etag(found.etag, etag):
+    if found.etag is None or not await provider.same_version(etag, found):
         raise call.error(PreconditionFailedError, REPLACED)
 
 

@@ -211,7 +211,10 @@ async def check_version(provider: Provider, call: Call, key: str, asked: str | N
     """
     if same_etag(asked, seen):
         return
-    if same_etag((await provider.stat(key)).etag, asked):
+    now = await provider.stat(key)
+    if asked is None or await provider.same_version(asked, now):
+        if now.etag is not None and same_etag(now.etag, seen):
+            return
         raise contradiction(call, "another version")
     raise call.error(PreconditionFailedError, "the object was replaced in the meantime; start again")
 

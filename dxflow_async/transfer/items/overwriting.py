@@ -19,7 +19,6 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.common.conditions import EXISTS, REPLACED
-from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
@@ -161,7 +160,7 @@ class OverwritingItem(TransferItem):
             else:
                 await self._judge(await self._look())
         elif self._condition.if_match is not None:
-            self._check_matching(await self._look())
+            await self._check_matching(await self._look())
         if self._skipped is None and self._condition.conditional and features.conditions:
             condition = self._condition
             options = replace(self._options, if_absent=condition.if_absent, if_match=condition.if_match)
@@ -206,11 +205,11 @@ class OverwritingItem(TransferItem):
         if condition.if_absent and await self._look() is not None:
             raise self._failed(AlreadyExistsError, EXISTS)
         if condition.if_match is not None:
-            self._check_matching(await self._look())
+            await self._check_matching(await self._look())
 
-    def _check_matching(self, found: Entry | None) -> None:
-        wanted = self._condition.if_match
-        if found is None or found.etag is None or not same_etag(found.etag, wanted):
+    async def _check_matching(self, found: Entry | None) -> None:
+        wanted, provider = self._condition.if_match, self._destination.provider
+        if found is None or found.etag is None or wanted is None or not await provider.same_version(wanted, found):
             raise self._failed(PreconditionFailedError, REPLACED)
 
     async def _look(self, place: Place | None = None) -> Entry | None:

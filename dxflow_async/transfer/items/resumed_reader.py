@@ -237,7 +237,8 @@ class ResumedReader(Reader):
         now = await self._provider.stat(self._key)
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
-        if not self._is_pinned(seen):
+        etag = None if self._is_pinned(seen) else self._etag
+        if etag is not None and (now.etag is None or not await self._provider.same_version(etag, now)):
             raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
 
     def _is_pinned(self, seen: Entry) -> bool:

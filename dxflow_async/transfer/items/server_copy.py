@@ -9,7 +9,7 @@ from functools import partial
 
 from dxflow_async.exceptions import ChecksumMismatchError, SourceChangedError
 from dxflow_async.models import TransferResult
-from dxflow_async.providers.common.etags import opaque_tag, same_etag
+from dxflow_async.providers.common.etags import opaque_tag
 from dxflow_async.providers.common.mtime import changed_at
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.transfer.context import Place, TransferContext
@@ -103,8 +103,13 @@ class ServerCopyItem(Multipart, TransferItem):
         seen = await self._try(lambda: self._source.provider.stat(self._source.key), self._source)
         known = self._entry.etag
         unnamed = seen.etag is None and not self._source.provider.features.versions and seen.size == self._entry.size
-        if known is not None and not unnamed and not (seen.etag and same_etag(seen.etag, known)):
+        if known is None or unnamed:
+            return seen
+        provider = self._source.provider
+        same = bool(seen.etag) and await self._try(lambda: provider.same_version(known, seen), self._source)
+        if not same or seen.size != self._entry.size:
             raise self._failed(SourceChangedError, "it was changed while it was copied; try again")
+        self._entry.etag = seen.etag
         return seen
 
     async def move(self, part: Part) -> None:
