@@ -189,9 +189,7 @@ class Deletion:
     async def _run(self, paths: Iterable[str]) -> DeleteResult:
         try:
             if self._coordinator is None:
-                # A directory and what is in it, both named, are not deleted beside each other.
-                width = 1 if self._area.provider.features.directories else _BATCHES_AT_ONCE
-                await self._delete_batches(paths, width)
+                await self._delete_batches(paths, _BATCHES_AT_ONCE)
             else:
                 async with self._coordinator.deleting() as width:
                     await self._delete_batches(paths, width)
@@ -202,7 +200,12 @@ class Deletion:
         return self._result()
 
     async def _delete_batches(self, paths: Iterable[str], width: int) -> None:
-        await for_each(self._batches(paths), lambda batch: self._delete(*batch), width)
+        features = self._area.provider.features
+        if features.directories or features.directories_vary:
+            async for batch in self._batches(paths):  # a directory has to be empty before it can be deleted
+                await self._delete(*batch)
+        else:
+            await for_each(self._batches(paths), lambda batch: self._delete(*batch), width)
 
     async def _batches(self, paths: Iterable[str]) -> AsyncIterator[tuple[list[str], list[str]]]:
         """Yields keys to delete, and the paths all of whose keys have been yielded by then."""
@@ -245,7 +248,7 @@ class Deletion:
             self._cache.doubted(self._area.cache_key, path)
             self._report.append(TransferResult(self._area.shown(path), "", error=error))
         for key in keys:
-            del self._tried[key]
+            self._tried.pop(key, None)  # two batches may name it
 
     def _doubt_rest(self) -> None:
         """Lets the cache forget paths of which not all keys were tried."""
