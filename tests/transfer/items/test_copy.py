@@ -169,7 +169,7 @@ class StreamingStore(Remote):
     ("source", "to", "parts"),
     [
         (LocalProvider, StreamingStore, 32),
-        (Remote, LocalProvider, 32),
+        (Remote, LocalProvider, 64),
         (Remote, StreamingStore, 128),
         (LocalProvider, Remote, 128),
     ],
