@@ -18,13 +18,15 @@ from dxflow_async.security.redaction import printable
 
 __all__ = ["UNIVERSE", "CredentialsFile", "is_domain", "read_credentials_file"]
 
-_TYPES = (
-    "authorized_user",
-    "external_account",
-    "external_account_authorized_user",
-    "impersonated_service_account",
-    "service_account",
-)
+_TYPES: dict[str, tuple[str, ...]] = {
+    "authorized_user": ("client_id", "client_secret", "refresh_token"),
+    "external_account": ("audience", "subject_token_type", "credential_source"),
+    "external_account_authorized_user": (),
+    "impersonated_service_account": ("service_account_impersonation_url", "source_credentials"),
+    "service_account": ("client_email", "private_key"),
+}
+"""The supported types, with the fields that a file of each has to have."""
+
 UNIVERSE = "googleapis.com"
 _MAX_SIZE = 1 << 20
 
@@ -91,9 +93,16 @@ def _fault(info: dict[str, Any], named: str) -> str | None:
             f"{named} cannot be used: service accounts of Google Distributed Cloud are not supported; use its S3 "
             "interface with a remote of the type s3"
         )
-    if kind not in _TYPES:
+    if not isinstance(kind, str) or kind not in _TYPES:
         said = printable(repr(kind)[:60])
         return f"{named} cannot be used: its type is {said}; it must be one of {', '.join(_TYPES)}"
+    missing = [name for name in _TYPES[kind] if not info.get(name)]
+    if missing:
+        return f"{named} cannot be used: it has no {', '.join(missing)}; create the file again"
+    return _universe_fault(info, named)
+
+
+def _universe_fault(info: dict[str, Any], named: str) -> str | None:
     universe = info.get("universe_domain") or None
     if universe is None:
         return None

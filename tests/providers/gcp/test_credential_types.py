@@ -235,9 +235,15 @@ async def test_a_subject_token_that_is_missing(
         ({"type": "gdch_service_account", "private_key": "hush"}, "Distributed Cloud are not supported"),
         ({"type": "unheard"}, "its type is 'unheard'; it must be one of authorized_user"),
         ({}, "its type is None"),
-        ({"type": "external_account", "client_secret": "hush"}, "cannot be used"),
-        ({"type": "impersonated_service_account", "source_credentials": {}}, "cannot be used"),
-        ({"type": "service_account", "private_key": "hush"}, "cannot be used"),
+        ({"type": ["service_account"]}, "its type is \\['service_account'\\]"),
+        ({**_USER, "refresh_token": ""}, "has no refresh_token"),
+        (
+            {"type": "external_account", "client_secret": "hush"},
+            "has no audience, subject_token_type, credential_source",
+        ),
+        ({"type": "external_account_authorized_user", "client_secret": "hush"}, "cannot be used"),
+        ({"type": "impersonated_service_account", "source_credentials": {}}, "has no service_account_impersonation"),
+        ({"type": "service_account", "private_key": "hush"}, "has no client_email"),
         (
             {**_USER, "universe_domain": "evil.example/path?x"},
             "universe_domain 'evil.example/path\\?x' is not a domain",
