@@ -43,6 +43,11 @@ _AUTHORIZE = ErrorRow(
     AccessDeniedError,
     "check AZURE.account_key, or the credentials' rights on this container, and the account's firewall",
 )
+_RIGHTS = ErrorRow(
+    AccessDeniedError,
+    "the credentials lack the right to do this; give them a role such as Storage Blob Data Contributor, or make "
+    "AZURE.sas_token with more rights",
+)
 _SAS = ErrorRow(AccessDeniedError, "AZURE.sas_token does not permit this; make one with more rights or services")
 _HTTPS = ErrorRow(AccessDeniedError, "only encrypted requests are allowed; write https:// in AZURE.endpoint")
 _REPLACED = ErrorRow(PreconditionFailedError, "the object was replaced in the meantime; start again")
@@ -99,11 +104,17 @@ _CODES: dict[str, ErrorRow] = {
     "InvalidAuthenticationInfo": _AUTHENTICATE,
     "NoAuthenticationInformation": _AUTHENTICATE,
     "KeyBasedAuthenticationNotPermitted": ErrorRow(
-        AccessDeniedError, "the account takes no keys; sign in with azure-identity"
+        AccessDeniedError,
+        "the account takes neither its keys nor signatures made with them; sign in with azure-identity",
     ),
     "AuthorizationFailure": _AUTHORIZE,
-    "AuthorizationPermissionMismatch": _AUTHORIZE,
-    "InsufficientAccountPermissions": _AUTHORIZE,
+    "AuthorizationPermissionMismatch": _RIGHTS,
+    "InsufficientAccountPermissions": _RIGHTS,
+    "UnauthorizedBlobOverwrite": ErrorRow(
+        AccessDeniedError,
+        "the credentials may make new blobs and not replace any, and an earlier attempt may have stored this one; use "
+        "another name, or credentials with the right to write",
+    ),
     "AuthorizationServiceMismatch": _SAS,
     "AuthorizationResourceTypeMismatch": _SAS,
     "AuthorizationSourceIPMismatch": ErrorRow(
