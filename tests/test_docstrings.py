@@ -18,13 +18,16 @@ from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.compute import ComputeManager, ComputeUnit, UnitStorage
 from dxflow_async.blocking.files import FileWriter
 from dxflow_async.blocking.storage import StorageManager
+from dxflow_async.providers import Provider
+from dxflow_async.testing import BrokenBody, ProviderContract, ProviderUnderTest, body, session_resources
 
 _CLASSES = sorted(
     {each for name in dxflow_async.__all__ if inspect.isclass(each := getattr(dxflow_async, name))}
-    | {AreaStorage, ComputeManager, ComputeUnit, FileWriter, StorageManager, UnitStorage},
+    | {AreaStorage, ComputeManager, ComputeUnit, FileWriter, StorageManager, UnitStorage}
+    | {BrokenBody, Provider, ProviderContract, ProviderUnderTest},
     key=lambda cls: cls.__name__,
 )
-"""The public classes, with those that only a `Session` returns."""
+"""The public classes, those that only a `Session` returns, and those that authors of providers subclass or make."""
 
 _VERBS = frozenset({
     "upload", "download", "copy", "move", "sync", "check", "delete", "list", "scan", "stat", "exists", "read",
@@ -53,6 +56,9 @@ _METHODS = {
     function: pytest.param(name, function, id=function.__qualname__)
     for cls in _CLASSES
     for name, function in _methods(cls)
+    if not name.startswith("test_")  # of the conformance suite; pytest fills in what they take
+} | {
+    function: pytest.param(function.__name__, function, id=function.__name__) for function in (body, session_resources)
 }
 
 

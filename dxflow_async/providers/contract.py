@@ -112,6 +112,9 @@ class Provider(ABC):
         Where `Features.directories` is set, a directory is found with and without the slash; its entry has the slash.
         A key with a slash at its end never finds an object.
 
+        Args:
+            key: of an object, or of a directory.
+
         Raises:
             NotFoundError: nothing is.
         """
@@ -147,6 +150,11 @@ class Provider(ABC):
 
         Directories above the object are made where they are missing.
 
+        Args:
+            key: the object's.
+            body: its bytes, with the size and perhaps the CRC32C that they have.
+            options: metadata, conditions and encryption of the object.
+
         Returns:
             What is stored. `crc32c` is the provider's own where `Features.checksum` is set, else that of the bytes that
             were taken from the body.
@@ -162,7 +170,13 @@ class Provider(ABC):
 
     @abstractmethod
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
-        """Starts an upload in parts; `size` is the object's in bytes, or None if it is not known yet."""
+        """Starts an upload in parts.
+
+        Args:
+            key: the object's.
+            size: the object's, in bytes; None if it is not known yet.
+            options: metadata, conditions and encryption of the object.
+        """
 
     @abstractmethod
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
@@ -170,6 +184,9 @@ class Provider(ABC):
 
         A key that ends in a slash is a directory. It is deleted with its content where `Features.directories` is set,
         else only the empty object that marks it. A key without a slash never deletes a directory.
+
+        Args:
+            keys: of objects, and of directories with a slash at the end; at most 1,000.
 
         Returns:
             The errors of the keys that could not be deleted: empty if all were. One key never stops the others.
@@ -182,6 +199,9 @@ class Provider(ABC):
 
     async def list_directory(self, key: str) -> Sequence[Entry]:
         """Returns all entries of a directory, in whatever order is the quickest to get.
+
+        Args:
+            key: the directory's, with its slash.
 
         Raises:
             NotFoundError: there is no such directory.
@@ -213,11 +233,20 @@ class Provider(ABC):
         """Returns a value that orders keys as listings do, where `Features.list_directories` is set.
 
         A directory has its slash. What is in it follows the keys before it, and precedes the keys after it.
+
+        Args:
+            key: of an object, or of a directory with its slash.
         """
         return key
 
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
-        """Writes an object as `write` does, without its name, where `Features.stages` is set."""
+        """Writes an object as `write` does, without its name, where `Features.stages` is set.
+
+        Args:
+            key: the object's.
+            body: as for `write`.
+            options: as for `write`.
+        """
         raise TypeError(f"{self.name} does not stage: Features.stages is not set ({key}, {body.size}, {options})")
 
     async def resume_upload(
@@ -242,6 +271,9 @@ class Provider(ABC):
     async def unfinished_uploads(self, key: str) -> Sequence[tuple[Upload, float]]:
         """Returns the unfinished uploads of a key, where `Features.unfinished_uploads` is set.
 
+        Args:
+            key: the object's.
+
         Returns:
             Each upload, whoever started it, and when, in seconds since the epoch by the provider's clock.
         """
@@ -249,6 +281,9 @@ class Provider(ABC):
 
     async def delete_one(self, key: str) -> None:
         """Deletes one key as `delete` does.
+
+        Args:
+            key: as for `delete`.
 
         Raises:
             StorageError: it could not be deleted.
@@ -267,6 +302,10 @@ class Provider(ABC):
     async def delete_matching(self, key: str, etag: str) -> None:
         """Deletes an object if it still has this etag, where `Features.conditions` is set.
 
+        Args:
+            key: the object's.
+            etag: that it has to have.
+
         Raises:
             PreconditionFailedError: it has another one, or does not exist; nothing was deleted.
         """
@@ -278,6 +317,9 @@ class Provider(ABC):
         Everything that it reads, looks up or writes is encrypted with that key. It shares connections and everything
         learned of the service, and needs no `aclose`. A copy decrypts its source with the key of `origin`.
         `Features.encryptions` has `"customer"` where this works.
+
+        Args:
+            encryption: has the customer's key.
         """
         raise TypeError(f"{self.name} takes no customer keys: Features.encryptions ({encryption})")
 
@@ -290,6 +332,9 @@ class Provider(ABC):
         """Returns this provider with another view of each object: `stat` and `read` are about one version.
 
         `delete` removes that version for good. `Features.object_versions` says where this works.
+
+        Args:
+            version: `Entry.version` of an entry of `list_versions`.
         """
         raise TypeError(f"{self.name} keeps no versions: Features.object_versions is not set ({version})")
 
@@ -298,11 +343,19 @@ class Provider(ABC):
 
         As `list_page`. Each entry has a `version`; those of one key follow each other, the newest first. Markers of
         deletions are left out.
+
+        Args:
+            prefix: as for `list_page`.
+            recursive: as for `list_page`.
+            cursor: `Page.cursor` of the page before.
         """
         raise TypeError(f"{self.name} keeps no versions: Features.object_versions is not set ({prefix}, {recursive})")
 
     async def tell_checksum(self, entry: Entry) -> int | None:
         """Has the service compute the CRC32C of an object, where `Features.checksum_told` is set. May take minutes.
+
+        Args:
+            entry: the object, with its etag.
 
         Raises:
             PreconditionFailedError: the object has another etag by now.
@@ -314,6 +367,9 @@ class Provider(ABC):
 
         Called for objects with `Entry.presumed` before their bytes are compared.
 
+        Args:
+            entry: the object, with its presumed digest.
+
         Raises:
             StorageError: the service did not answer.
         """
@@ -324,6 +380,11 @@ class Provider(ABC):
 
         `options.modified` is kept with the copy where `Features.mtime` is set and the source has no time of its own.
 
+        Args:
+            source: the object to copy, with its etag.
+            key: the copy's.
+            options: metadata, conditions and encryption of the copy.
+
         Raises:
             PreconditionFailedError: the source has another etag than `source.etag` by now.
             AlreadyExistsError: a real directory has the name of the copy; it stays.
@@ -332,11 +393,19 @@ class Provider(ABC):
         raise TypeError(f"{self.name} does not copy: Features.copy is not set ({source.key} to {key}, {options})")
 
     async def rename(self, source: str, key: str) -> None:
-        """Renames an object or a directory atomically, where `Features.rename` is set; the target is replaced."""
+        """Renames an object or a directory atomically, where `Features.rename` is set; the target is replaced.
+
+        Args:
+            source: the present key.
+            key: the new key. A directory has its slash in both.
+        """
         raise TypeError(f"{self.name} does not rename: Features.rename is not set ({source} to {key})")
 
     async def mode_of_directory(self, key: str) -> int | None:
         """Returns the permission bits of a directory; those that a recent listing reported will do.
+
+        Args:
+            key: the directory's.
 
         Raises:
             NotFoundError: there is no such directory.
@@ -348,13 +417,20 @@ class Provider(ABC):
 
         Remotes with different addresses or directories may lead to one file; equal results tell that before the file
         is moved onto itself. The identity does not depend on the address. None: the provider cannot tell.
+
+        Args:
+            key: of an object or a directory; there need not be one.
         """
         return None
 
     async def make_directory(self, key: str, mode: int | None = None) -> None:
         """Makes a directory, parents included, where `Features.directories` is set. One that exists is no error.
 
-        `mode` has the permission bits of a new one where `Features.modes` is set; its owner may always write to it.
+        `mode` holds where `Features.modes` is set; the directory's owner may always write to it.
+
+        Args:
+            key: the directory's.
+            mode: the permission bits of a new directory; None: the provider's own.
 
         Raises:
             AlreadyExistsError: an object has that name.
@@ -364,13 +440,22 @@ class Provider(ABC):
     async def remove_directory(self, key: str) -> None:
         """Removes an empty directory, where `real_directories` is true.
 
+        Args:
+            key: the directory's.
+
         Raises:
             AlreadyExistsError: the directory is not empty.
         """
         raise TypeError(f"{self.name} has no directories: Features.directories is not set ({key})")
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
-        """Returns a URL that works without credentials for `expires` seconds, where `Features.presign` is set."""
+        """Returns a URL that works without credentials for `expires` seconds, where `Features.presign` is set.
+
+        Args:
+            key: the object's.
+            expires: seconds for which the URL works.
+            method: the HTTP method that the URL is for.
+        """
         raise TypeError(f"{self.name} does not presign: Features.presign is not set ({method} {key}, {expires})")
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:

@@ -12,7 +12,14 @@ __all__ = ["BrokenBody", "StreamedOnce", "body"]
 
 
 def body(*chunks: bytes) -> Buffered:
-    """Returns a body of these chunks with its CRC32C."""
+    """Returns a body of these chunks with its CRC32C.
+
+    Args:
+        chunks: the bytes, in the pieces that the body yields.
+
+    Example:
+        >>> await provider.write("area/name", body(b"first", b"second"), ObjectOptions())
+    """
     data = b"".join(chunks)
     return Buffered(chunks, len(data), crc32c(data))
 

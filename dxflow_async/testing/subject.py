@@ -60,13 +60,27 @@ class ProviderUnderTest:
         return self.provider.features
 
     def needs(self, **features: object) -> None:
-        """Skips a test unless features have these values."""
+        """Skips a test unless features have these values.
+
+        Args:
+            features: the values by the names of attributes of `Features`.
+
+        Raises:
+            pytest.skip.Exception: one of them has another value.
+
+        Example:
+            >>> subject.needs(read_only=False, rename=True)
+        """
         for name, value in features.items():
             if getattr(self.features, name) != value:
                 pytest.skip(f"Features.{name} is not {value}")
 
     def check_nothing_left(self, *, aborted: bool = False) -> None:
-        """Asserts that no upload and no temporary file is left."""
+        """Asserts that no upload and no temporary file is left.
+
+        Args:
+            aborted: whether the uploads were aborted; they may stay where `keeps_aborted` is set.
+        """
         if self.leftovers is not None and not (aborted and self.keeps_aborted):
             assert list(self.leftovers()) == []
 
@@ -82,7 +96,21 @@ class ProviderUnderTest:
                 self.check_nothing_left()
 
     async def put(self, name: str, data: bytes = b"content") -> Entry:
-        """Stores an object; for a read-only provider by other means."""
+        """Stores an object; for a read-only provider by other means.
+
+        Args:
+            name: of the object, below the prefix.
+            data: its bytes.
+
+        Returns:
+            The stored object.
+
+        Raises:
+            pytest.skip.Exception: the provider is read-only, and `store` is not given.
+
+        Example:
+            >>> entry = await subject.put("name", b"content")
+        """
         if not self.features.read_only:
             return await self.provider.write(self / name, body(data), OPTIONS)
         if self.store is None:
@@ -91,7 +119,11 @@ class ProviderUnderTest:
         return await self.provider.stat(self / name)
 
     async def put_all(self, names: Sequence[str]) -> None:
-        """Stores objects, some at a time."""
+        """Stores objects, up to 32 at a time.
+
+        Args:
+            names: of the objects, below the prefix; each object is empty.
+        """
         slots = asyncio.Semaphore(32)
 
         async def put(name: str) -> None:
@@ -101,14 +133,36 @@ class ProviderUnderTest:
         await asyncio.gather(*(put(name) for name in names))
 
     async def read(self, name: str, start: int = 0, end: int | None = None, *, etag: str | None = None) -> bytes:
-        """Returns the bytes of an object."""
+        """Returns the bytes of an object.
+
+        Args:
+            name: of the object, below the prefix.
+            start: offset of the first byte.
+            end: offset after the last byte; None: up to the end.
+            etag: of the version to read; None: the present one.
+
+        Raises:
+            StorageError: the provider cannot read it.
+
+        Example:
+            >>> data = await subject.read("name", 0, 4)
+        """
         async with await self.provider.read(self / name, start, end, etag=etag) as reader:
             data = b"".join([bytes(chunk) async for chunk in reader])
             assert len(data) == reader.size
             return data
 
     async def entries(self, prefix: str = "", *, recursive: bool = True) -> list[Entry]:
-        """Returns all pages of a listing. The test's own prefix need not be a directory yet."""
+        """Returns all pages of a listing. The test's own prefix need not be a directory yet.
+
+        Args:
+            prefix: of the keys, below the prefix of the test.
+            recursive: whether to list what is in directories, too.
+
+        Raises:
+            NotFoundError: `prefix` is not there.
+            pytest.skip.Exception: the provider has no listings.
+        """
         self.needs(unlisted=False)
         try:
             page = await self.provider.list_page(self / prefix, recursive=recursive)
@@ -123,7 +177,12 @@ class ProviderUnderTest:
         return found
 
     async def names(self, prefix: str = "", *, recursive: bool = True) -> list[str]:
-        """Returns the keys of a listing, without the test's prefix."""
+        """Returns the keys of a listing, without the test's prefix.
+
+        Args:
+            prefix: of the keys, below the prefix of the test.
+            recursive: whether to list what is in directories, too.
+        """
         return [entry.key.removeprefix(self.prefix) for entry in await self.entries(prefix, recursive=recursive)]
 
     # Parts
@@ -140,11 +199,21 @@ class ProviderUnderTest:
         return bytes(range(251)) * (self.part_size * 5 // 2 // 251)
 
     def pieces(self, data: bytes) -> list[bytes]:
-        """Cuts bytes into parts."""
+        """Cuts bytes into parts.
+
+        Args:
+            data: the bytes; all parts but the last have `part_size`.
+        """
         return [data[start : start + self.part_size] for start in range(0, len(data), self.part_size)]
 
     async def write_parts(self, upload: Upload, data: bytes, order: Sequence[int]) -> list[PartReceipt]:
-        """Writes data in parts, in an order of their numbers, and returns their receipts in the order of the parts."""
+        """Writes data in parts, in an order of their numbers, and returns their receipts in the order of the parts.
+
+        Args:
+            upload: receives the parts.
+            data: all bytes of the object.
+            order: the numbers of the parts, from 1, in the order in which to write them.
+        """
         pieces, receipts = self.pieces(data), dict[int, PartReceipt]()
         for number in order:
             piece = pieces[number - 1]
@@ -159,14 +228,24 @@ class ContractTests:
     @staticmethod
     @contextmanager
     def refused(feature: str) -> Iterator[None]:
-        """Asserts that a call is refused, because a feature is not set, or needs other settings."""
+        """Asserts that a call is refused, because a feature is not set, or needs other settings.
+
+        Args:
+            feature: the name of the attribute of `Features` that the call needs.
+        """
         with pytest.raises((TypeError, UnsupportedError)) as raised:
             yield
         assert isinstance(raised.value, UnsupportedError) or f"{feature} is not set" in str(raised.value)
 
     @staticmethod
     def check_error(subject: ProviderUnderTest, error: StorageError, name: str) -> None:
-        """Asserts that an error says whose it is, and where."""
+        """Asserts that an error names its provider, its operation and its key.
+
+        Args:
+            subject: the provider that raised it, and its prefix.
+            error: the error.
+            name: what its message has to contain, such as the key.
+        """
         assert error.provider == subject.provider.name
         assert error.operation
         assert name in str(error)
