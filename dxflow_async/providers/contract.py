@@ -296,6 +296,10 @@ class Provider(ABC):
         """Returns whether an etag, which a listing may have told, is that of an object that was just looked up.
 
         They are compared; a provider whose service lists other etags than it tells of single objects asks it.
+
+        Args:
+            etag: the one in question.
+            seen: the object, as it was looked up.
         """
         return same_etag(seen.etag, etag)
 
