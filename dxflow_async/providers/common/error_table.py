@@ -165,6 +165,8 @@ class ErrorTable:
             return ErrorRow(ServiceError, _FOREIGN, retryable=True, max_attempts=FEW_ATTEMPTS)
         if is_page(headers) and status in (401, 403):
             return ErrorRow(AccessDeniedError, _FOREIGN)
+        if is_page(headers) and status in (404, 410):  # a balancer without a route knows nothing of objects
+            return ErrorRow(ServiceError, _FOREIGN, retryable=True, max_attempts=FEW_ATTEMPTS)
         return None
 
 
