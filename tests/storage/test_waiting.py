@@ -98,25 +98,25 @@ async def test_every_place_is_synced_from_once_it_is_stable(
     assert place
     for name in ("still", "grows"):
         (tmp_path / name).write_bytes(b"x")
-        await session.copy(tmp_path / name, f"{location}/run/{name}")
+        await session.copy(tmp_path / name, f"{location}/synced/{name}")
     target = tmp_path / "target"
 
     async def grow() -> None:
         while True:
             with (tmp_path / "grows").open("ab") as file:
                 file.write(b"x")
-            await session.copy(tmp_path / "grows", f"{location}/run/grows")
+            await session.copy(tmp_path / "grows", f"{location}/synced/grows")
             await asyncio.sleep(0.02)
 
     growing = asyncio.create_task(grow())
-    report = await session.sync(f"{location}/run/", target, stable=0.5)
+    report = await session.sync(f"{location}/synced/", target, stable=0.5)
     assert not growing.done()
     growing.cancel()
     with suppress(asyncio.CancelledError):
         await growing
     assert report.failed == []
     assert os.listdir(target) == ["still"]
-    await session.sync(f"{location}/run/", target, stable=0.05)
+    await session.sync(f"{location}/synced/", target, stable=0.05)
     assert sorted(os.listdir(target)) == ["grows", "still"]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, PreconditionFailedError, UnsupportedError
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import range_headers, split_key
 from dxflow_async.providers.common.etags import same_etag
@@ -28,7 +28,10 @@ async def same_version(provider: AWSProvider, etag: str, seen: Entry) -> bool:
         return True
     if provider.dialect.amazon or provider._version is not None:
         return False
-    page = await provider.origin.list_page(seen.key, recursive=True)
+    try:
+        page = await provider.origin.list_page(seen.key, recursive=True)
+    except (AccessDeniedError, UnsupportedError):
+        return False  # without rights to list nobody has an ETag of a listing
     listed = next((entry for entry in page.entries[:1] if entry.key == seen.key), None)
     if listed is None or listed.etag is None or not same_etag(listed.etag, etag):
         return False

@@ -161,12 +161,11 @@ class ErrorTable:
             return ErrorRow(ServiceError, advice, max_attempts=FEW_ATTEMPTS)
         if target:
             return ErrorRow(ServiceError, f"it redirects to {target}; {self.elsewhere}", retryable=False)
-        if status == 400:
+        # A balancer without a route knows nothing of objects.
+        if status == 400 or (is_page(headers) and status in (404, 410)):
             return ErrorRow(ServiceError, _FOREIGN, retryable=True, max_attempts=FEW_ATTEMPTS)
         if is_page(headers) and status in (401, 403):
             return ErrorRow(AccessDeniedError, _FOREIGN)
-        if is_page(headers) and status in (404, 410):  # a balancer without a route knows nothing of objects
-            return ErrorRow(ServiceError, _FOREIGN, retryable=True, max_attempts=FEW_ATTEMPTS)
         return None
 
 
