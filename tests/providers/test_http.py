@@ -11,6 +11,7 @@ import pytest
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import (
+    AccessDeniedError,
     ConfigurationError,
     NetworkError,
     SessionClosedError,
@@ -39,7 +40,8 @@ async def test_every_error_has_a_row(http: HTTP, cls: type[NetError]) -> None:
     """Every error of the data plane becomes one of ours, which names the call and says whether it may be retried."""
     foreign = cls("the reason")
     error = _translated(CALL, foreign, http)
-    assert isinstance(error, (NetworkError, StallTimeoutError))
+    refused = isinstance(foreign, errors.AddressRefusedError)
+    assert isinstance(error, AccessDeniedError if refused else (NetworkError, StallTimeoutError))
     assert (error.provider, error.operation, error.path) == ("AWS", "read", "/bucket/key")
     assert isinstance(error, StallTimeoutError) == isinstance(foreign, TimeoutError)
     assert error.retryable == foreign.retryable
