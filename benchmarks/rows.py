@@ -185,7 +185,7 @@ class SecondSync(Row):
 class Listing(Row):
     """All objects of a bucket."""
 
-    def __init__(self, store: S3Store, bucket: str, dataset: Dataset) -> None:
+    def __init__(self, store: Store, bucket: str, dataset: Dataset) -> None:
         super().__init__("recursive", f"{len(dataset.sizes):,} objects, recursive", [store])
         self._place = store.place(bucket)
         self._objects = len(dataset.sizes)

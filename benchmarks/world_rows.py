@@ -17,7 +17,7 @@ from benchmarks.competition import scratch
 from benchmarks.contestants import CONTESTANTS, NOT_DURABLE, OURS, Contestant, at_best
 from benchmarks.data import DATASETS, Dataset, make
 from benchmarks.launch import launch
-from benchmarks.rows import Copy, Download, FirstSync, Ground, Row, SecondSync, Upload, stock
+from benchmarks.rows import Copy, Download, FirstSync, Ground, Listing, Row, SecondSync, Upload, stock
 from benchmarks.stores import AzureStore, S3Store
 from tests.servers import SeaweedFS
 
@@ -155,6 +155,16 @@ class World:
         near = self._weed()
         return Delete(near, self._far(near, _FAR, None), self._dataset("tiny", 20_000))
 
+    def listing(self, round_trip: float) -> Row:
+        """A recursive listing of many objects."""
+        near, dataset = self._weed(), self._dataset("listed", 100_000)
+        bucket, _ = self._stocked(near, dataset.name)
+        store = self._far(near, round_trip, None) if round_trip else near
+        row = Listing(store, bucket, dataset)
+        row.without = (NOT_DURABLE,)
+        row.title += f", {round_trip * 1000:.0f} ms" if round_trip else ", direct"
+        return row
+
     def copy(self) -> Row:
         """A copy from one provider to another, both 40 ms away."""
         near, dataset = self._weed(), self._dataset("small", 5000)
@@ -185,7 +195,7 @@ class World:
             size = max(int(GiB * self._scale) // number, MiB)
             title, sizes = f"{number} x {size // MiB} MiB", [size] * number
         else:
-            size, number = {"small": 16 * KiB, "tiny": 4 * KiB}[kind], max(int(number * self._scale), 20)
+            size, number = {"small": 16 * KiB, "tiny": 4 * KiB, "listed": KiB}[kind], max(int(number * self._scale), 20)
             title, sizes = f"{number:,} x {size // KiB} KiB", [size] * number
         random.Random(name).shuffle(sizes)
         dataset = make(name, title, sizes, self.directory / "source")
@@ -212,6 +222,8 @@ def _rows() -> dict[str, Callable[[World], Row]]:
         "sync-first": partial(World.sync, kind=FirstSync),
         "sync-unchanged": partial(World.sync, kind=SecondSync),
         "delete": World.delete,
+        "list-direct": partial(World.listing, round_trip=0.0),
+        "list-40ms": partial(World.listing, round_trip=_FAR),
         "copy": World.copy,
     }
 
@@ -230,6 +242,7 @@ TARGETS = {
     **{f"small-direct-{way}": 1.2 for way in ("up", "down")},
     **{f"capped-{label}-{way}": 1.0 for label in ("one", "four") for way in ("up", "down")},
     **{f"mixed-{way}": 1.1 for way in ("up", "down")},
-    **dict.fromkeys(("sync-first", "sync-unchanged", "delete", "copy"), 1.0),
+    **dict.fromkeys(("sync-first", "sync-unchanged", "delete", "list-direct", "copy"), 1.0),
+    "list-40ms": 1 / 1.3,
 }
 """The most wall time of ours in each row, as a multiple of the best peer's."""
