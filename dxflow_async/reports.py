@@ -28,7 +28,7 @@ class TransferResult:
         seconds: from the first contact to the last byte.
         attempts: 1 if nothing was retried.
         checksum: `"crc32c:<base64>"` of the transferred bytes.
-        verified: whether it was compared with the other side's own checksum.
+        verified: whether it was compared with the other side's own checksum, or read back between local directories.
         skipped: why the item was skipped, else None.
         error: why it failed, else None.
         deleted: nothing was transferred: a sync deleted an item that existed only at the destination.
@@ -63,7 +63,7 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         seconds: the duration of the call.
         bytes: transferred by the items that succeeded.
         retries: attempts beyond the first, over all items.
-        verified: how many items were compared with the other side's own checksum.
+        verified: how many items are `verified`.
         unverified: how many items were transferred without that, by the reason.
         concurrency: how many requests may be in flight, as the call found it, to the service that the session is
             busiest with; 0 between disks.

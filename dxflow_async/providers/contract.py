@@ -81,6 +81,13 @@ class Provider(ABC):
         """The files behind the keys, if the provider keeps its objects on this machine's disks; else None."""
         return None
 
+    def reading_back(self) -> Provider:
+        """Returns this provider so that it reads what it has stored again, where that costs next to nothing.
+
+        `Features.verifies_writes` of the returned provider is set where it does. It needs no `aclose`.
+        """
+        return self
+
     # The core
 
     async def connect(self) -> None:  # noqa: B027 - most services need not be asked
@@ -388,6 +395,9 @@ class Provider(ABC):
             source: the object to copy, with its etag.
             key: the copy's.
             options: metadata, conditions and encryption of the copy.
+
+        Returns:
+            What is stored. With a `local_disk`, `crc32c` is that of the copy, compared with the bytes that were read.
 
         Raises:
             PreconditionFailedError: the source has another etag than `source.etag` by now.

@@ -17,6 +17,7 @@ from anyio import CancelScope
 
 from dxflow_async.concurrency.descriptors import ADVICE, OUT_OF_DESCRIPTORS
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.digests import RunningDigest
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -27,7 +28,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.contract import Body, Buffer, ObjectOptions, StreamedBody, is_streamed
 from dxflow_async.providers.local.directories import Directory
-from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, Stretch, TemporaryFile
+from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, CopiedFile, Stretch, TemporaryFile
 from dxflow_async.providers.local.root import Root, error_of
 
 __all__ = ["Disk"]
@@ -169,6 +170,21 @@ class Disk:
         finally:
             cached.took(monotonic() - began, waits)
 
+    async def write_large(self, file: TemporaryFile, body: Body, options: ObjectOptions) -> int:
+        """Writes, verifies and completes a file as its bytes arrive, and returns its CRC32C."""
+        await self.run("write", file.key, file.create, body.size)
+        crc = await self.write_at(file, 0, body)
+        if file.reads_back:
+            await self.compare_written(file, crc)
+        await self.run("write", file.key, file.compare_and_complete, crc, body.size, body.crc32c, options)
+        return crc
+
+    async def complete_copy(self, file: TemporaryFile, copied: CopiedFile) -> None:
+        """Compares what `copy_file` wrote with what it read, completes the file, and waits until it is on disk."""
+        await self.compare_written(file, copied.crc32c)
+        await self.run("copy", file.key, file.complete, copied.modified, copied.mode, copied.crc32c)
+        await self.commit("copy", file)
+
     def _keep_directory(self, key: str) -> None:
         """Keeps the directory of a key open for the files that are written in this turn of the loop, not longer."""
         above = key.rpartition("/")[0]
@@ -211,6 +227,22 @@ class Disk:
                 crc = await self.run("write", file.path, file.write, chunks, offset, crc)
             offset += sum(map(len, chunks))
         return crc
+
+    async def compare_written(self, file: TemporaryFile, crc: int) -> None:
+        """Reads a file that has all its bytes again, and compares their CRC32C with that of what was written.
+
+        Raises:
+            ChecksumMismatchError: it has other bytes.
+        """
+        found = await self.digest_written(file, "crc32c")
+        file.check_written(int.from_bytes(found, "big"), crc)
+
+    async def digest_written(self, file: TemporaryFile, algorithm: str) -> bytes:
+        """Returns a digest of the bytes that a file has."""
+        digest, position = RunningDigest(algorithm), 0
+        while size := await self.run("read", file.key, file.update_digest, digest, position):
+            position += size
+        return digest.value
 
     async def discard(self, file: TemporaryFile) -> None:
         """Removes a temporary file, also during a cancellation."""

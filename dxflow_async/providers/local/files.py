@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import errno
 import os
-import shutil
 import stat
 import sys
 import threading
 from collections.abc import Sequence
 from time import monotonic
+from typing import NamedTuple
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.descriptors import patiently
@@ -32,7 +32,16 @@ from dxflow_async.providers.local.root import Root, error_of, etag_of, refuse_sp
 from dxflow_async.providers.local.temporary_files import hold_temporary, is_temporary, temporary_name
 from dxflow_async.security.new_names import rename_new
 
-__all__ = ["CACHED_SIZE", "READ_SIZE", "WRITE_SIZE", "ReadableFile", "Stretch", "TemporaryFile", "copy_file"]
+__all__ = [
+    "CACHED_SIZE",
+    "READ_SIZE",
+    "WRITE_SIZE",
+    "CopiedFile",
+    "ReadableFile",
+    "Stretch",
+    "TemporaryFile",
+    "copy_file",
+]
 
 READ_SIZE = 512 << 10
 """Bytes of one read: large compared to the cost of a call, small compared to a cache."""
@@ -49,7 +58,6 @@ CACHED_SIZE = 64 << 10
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHANGED = "the file was changed meanwhile; try again"
-_COPY_SIZE = 1 << 20
 _DIGESTED_SIZE = 32 << 20
 _MAX_BUFFERS = 1024  # IOV_MAX of Linux, and at least that of other systems
 
@@ -195,6 +203,8 @@ class TemporaryFile:
     Attributes:
         held: whether there is something to `discard`.
         path: the path of the temporary file; empty if there is none.
+        reads_back: whether it is compared with what was written before it gets its name: `write_new` does it, and
+            callers of the other methods.
         writing: lets two tasks write: while one writes, the thread of the other computes its checksum.
     """
 
@@ -214,6 +224,7 @@ class TemporaryFile:
         self._replaced: int | None = None  # the mode of the file that has the name
         self._name = ""
         self.held = True
+        self.reads_back = False
         self.writing = asyncio.Semaphore(2)
         self._lock = threading.Lock()
         self.path = ""
@@ -315,6 +326,8 @@ class TemporaryFile:
         self.create()
         crc = self.write(chunks, 0)
         self._compare(sum(map(len, chunks)), crc, size, expected)
+        if self.reads_back:
+            self.check_written(self._checksum(Part(1, 0, size)), crc)
         self.complete(options.modified, options.mode, crc)
         self._root.cached_reads.took_in_thread(monotonic() - began)
         return crc
@@ -327,6 +340,16 @@ class TemporaryFile:
         """
         self._compare(os.fstat(self._descriptor).st_size, crc, size, expected)
         self.complete(options.modified, options.mode, crc)
+
+    def check_written(self, found: int | None, crc: int) -> None:
+        """Compares the CRC32C of what the file has (`found`; None if it is too short) with that of what was written.
+
+        Raises:
+            ChecksumMismatchError: they differ; the target is untouched.
+        """
+        if found != crc:
+            text = "the file has other bytes than were written to it; try again, and check memory and disk"
+            raise error_of("write", self._root.resolve(self.key), ChecksumMismatchError, text)
 
     def _compare(self, arrived: int, crc: int, size: int, expected: int | None) -> None:
         if arrived != size or crc != (crc if expected is None else expected):
@@ -397,13 +420,13 @@ class TemporaryFile:
                 os.unlink(name, dir_fd=self._directory.open_descriptor)
         self.close()
 
-    def fill_from(self, descriptor: int) -> None:
-        """Copies the bytes of an open file."""
-        with (
-            open(descriptor, "rb", 0, closefd=False) as source,
-            open(self._descriptor, "wb", 0, closefd=False) as target,
-        ):
-            shutil.copyfileobj(source, target, _COPY_SIZE)
+    def fill_from(self, descriptor: int) -> int:
+        """Copies the bytes of an open file; returns their CRC32C."""
+        buffer, position, crc = memoryview(bytearray(READ_SIZE)), 0, 0
+        while size := os.preadv(descriptor, [buffer], position):
+            crc = self.write((buffer[:size],), position, crc)
+            position += size
+        return crc
 
     def close(self) -> None:
         """Closes the file and releases its directory; a temporary file stays."""
@@ -434,20 +457,38 @@ def _free_space(descriptor: int) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def copy_file(root: Root, source: Entry, file: TemporaryFile) -> int:
-    """Copies a file in the version that was seen; returns its size in bytes.
+class CopiedFile(NamedTuple):
+    """What a copy has, and what its file is completed with.
+
+    Attributes:
+        size: in bytes.
+        crc32c: of the bytes that were read.
+        modified, mode: of the source.
+    """
+
+    size: int
+    crc32c: int
+    modified: float
+    mode: int
+
+
+def copy_file(root: Root, source: Entry, file: TemporaryFile) -> CopiedFile:
+    """Copies the bytes of a file in the version that was seen; the copy is not complete yet.
 
     Raises:
         PreconditionFailedError: the source has changed.
+        ChecksumMismatchError: the source has other bytes than its kept checksum is of.
     """
     descriptor = root.open_file(source.key, os.O_RDONLY | os.O_CLOEXEC)
     try:
         file.create(source.size)
-        file.fill_from(descriptor)
+        crc = file.fill_from(descriptor)
         status = os.fstat(descriptor)
         if source.etag not in (None, etag_of(status)):
             raise error_of("copy", root.resolve(source.key), PreconditionFailedError, _CHANGED)
-        file.complete(status.st_mtime, status.st_mode, kept_checksum(descriptor, status))
+        if root.keeps_checksums and kept_checksum(descriptor, status) not in (None, crc):
+            text = "its bytes have another checksum than when it was stored; store it again, and check the disk"
+            raise error_of("copy", root.resolve(source.key), ChecksumMismatchError, text)
     finally:
         os.close(descriptor)
-    return status.st_size
+    return CopiedFile(status.st_size, crc, status.st_mtime, status.st_mode)

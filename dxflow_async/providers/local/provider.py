@@ -7,6 +7,7 @@ them in threads and has the table of errors. `files_on_disk.py` is what only a l
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -81,10 +82,19 @@ class LocalProvider(Provider):
             self.features = replace(self.features, checksum=True)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
+        self._reads_back = False
+        self._reading_back: LocalProvider | None = None
 
     @property
     def local_disk(self) -> FilesOnDisk:
         return FilesOnDisk(self.root, self._disk, self.threads)
+
+    def reading_back(self) -> LocalProvider:
+        if self._reading_back is None:
+            self._reading_back = twin = copy.copy(self)
+            twin._reads_back, twin._reading_back = True, twin
+            twin.features = replace(self.features, verifies_writes=True)
+        return self._reading_back
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         walk: Iterator[Entry] = cursor or self.root.walk(prefix, recursive=recursive)
@@ -123,13 +133,8 @@ class LocalProvider(Provider):
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
         file = self._temporary(key, options)
         try:
-            if body.size <= WRITE_SIZE:
-                crc = await self._disk.write_small(file, body, options)
-            else:
-                await self._disk.run("write", key, file.create, body.size)
-                crc = await self._disk.write_at(file, 0, body)
-                expected = body.size, body.crc32c, options
-                await self._disk.run("write", key, file.compare_and_complete, crc, *expected)
+            write = self._disk.write_small if body.size <= WRITE_SIZE else self._disk.write_large
+            crc = await write(file, body, options)
         except BaseException:
             await self._disk.discard(file)
             raise
@@ -168,11 +173,11 @@ class LocalProvider(Provider):
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         file = self._temporary(key, options)
         try:
-            size = await self._disk.run("copy", key, copy_file, self.root, source, file)
-            await self._disk.commit("copy", file)
+            copied = await self._disk.run("copy", key, copy_file, self.root, source, file)
+            await self._disk.complete_copy(file, copied)
         finally:
             await self._disk.discard(file)
-        return Entry(key, size)
+        return Entry(key, copied.size, crc32c=copied.crc32c)
 
     async def rename(self, source: str, key: str) -> None:
         await self.local_disk.rename_unsynced(source, key)
@@ -190,4 +195,6 @@ class LocalProvider(Provider):
 
     def _temporary(self, key: str, options: ObjectOptions) -> TemporaryFile:
         mark, durable, absent = self.threads.owner_id, self._disk.durable, options.if_absent
-        return TemporaryFile(self.root, key, mark, durable=durable, if_absent=absent, if_match=options.if_match)
+        file = TemporaryFile(self.root, key, mark, durable=durable, if_absent=absent, if_match=options.if_match)
+        file.reads_back = self._reads_back
+        return file

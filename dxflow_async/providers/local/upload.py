@@ -55,10 +55,7 @@ class LocalUpload(Upload):
         return PartReceipt(part, crc32c=crc)
 
     async def digest(self, algorithm: str) -> bytes | None:
-        digest, position = RunningDigest(algorithm), 0
-        while size := await self._disk.run("read", self._file.key, self._file.update_digest, digest, position):
-            position += size
-        return digest.value
+        return await self._disk.digest_written(self._file, algorithm)
 
     async def add_to_digest(self, digest: RunningDigest | PartsDigest, offset: int, size: int) -> bool:
         end = offset + size
@@ -72,6 +69,8 @@ class LocalUpload(Upload):
     async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
         key, options = self._file.key, self._options
         if self._file.path:
+            if self._file.reads_back and crc32c is not None:
+                await self._disk.compare_written(self._file, crc32c)
             await self._disk.run("write", key, self._file.complete, options.modified, options.mode, crc32c)
         await self._disk.commit("write", self._file)
         return Entry(key, sum(receipt.part.size for receipt in receipts), crc32c=crc32c)

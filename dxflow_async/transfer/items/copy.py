@@ -79,7 +79,7 @@ class CopyItem(Multipart, TransferItem):
         *,
         delete_source: bool = False,
     ) -> None:
-        super().__init__(context, source, destination, 0 if entry is None else entry.size)
+        super().__init__(context, source, _read_back(source, destination), 0 if entry is None else entry.size)
         self._moves = delete_source
         self._options = options
         self._own_writes = OwnWrites(context, destination) if options.conditional else None
@@ -410,6 +410,14 @@ class CopyItem(Multipart, TransferItem):
             "when it happens again"
         )
         return self._failed(ChecksumMismatchError, text)
+
+
+def _read_back(source: Place, destination: Place) -> Place:
+    """Returns the destination, which reads back what it stores if both sides are disks that report no checksums."""
+    sides = source.provider, destination.provider
+    if any(side.local_disk is None or side.features.checksum for side in sides):
+        return destination
+    return destination._replace(provider=destination.provider.reading_back())
 
 
 def _is_complete(features: Features, listed: Entry) -> bool:

@@ -145,8 +145,11 @@ class ServerCopyItem(Multipart, TransferItem):
         if not entry.size:
             self._verified = True
             return
+        if destination.local_disk is not None and stored is not None and stored.crc32c is not None:
+            self._verified = True
+            return
         if not source.features.checksum or stored is None:
-            self._unverified = "the file system copied it, and keeps no checksum"
+            self._unverified = "the service copied it, and reports no checksums"
             return
         same = _same_bytes(entry, stored)
         if same is None and not _has_checksum(stored):

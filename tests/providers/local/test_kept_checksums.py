@@ -116,3 +116,11 @@ async def test_the_users_own_files_get_no_attribute(session: AsyncSession, tmp_p
     await session.copy("store:/b/name", tmp_path / "to")
     assert os.listxattr(tmp_path / "to") == []
     assert os.listxattr(tmp_path / "from") == []
+
+
+async def test_bytes_that_rot_are_not_copied(session: AsyncSession, tmp_path: Path) -> None:
+    """A copy within the store compares the bytes with the checksum that they had, and does not keep a new one."""
+    rot(await put(session, tmp_path, SMALL))
+    with pytest.raises(TransferError, match="another checksum"):
+        await session.copy("store:/b/name", "store:/b/copied")
+    assert not (tmp_path / "store" / "b" / "copied").exists()
