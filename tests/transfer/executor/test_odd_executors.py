@@ -209,8 +209,9 @@ def _copy_on_processes(home: str) -> str:
 
 
 @pytest.mark.long
-async def test_a_call_from_within_a_worker(tmp_path: Path) -> None:
+async def test_a_call_from_within_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker of a process pool may start processes of its own; a daemonic one may not, and the error says so."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))  # the workers import this module
     (tmp_path / "file").write_text("file")
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         assert await asyncio.wrap_future(pool.submit(_copy_on_processes, str(tmp_path))) == "copied"
