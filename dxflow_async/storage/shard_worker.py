@@ -341,6 +341,8 @@ def _check_shared(shard: Shard) -> None:
     ends = [(record.source, record.destination) for record in shard.items]
     if shard.parts is not None:
         ends.append((shard.parts.source, shard.parts.destination))
+    if shard.range is not None:
+        ends.append((shard.range.source, shard.range.destination))
     for each in ends:
         for number in local:
             path = os.path.join(each[number].root or os.sep, each[number].key)

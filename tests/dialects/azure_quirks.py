@@ -23,6 +23,7 @@ class AzureQuirks:
         mark: listings begin with a byte order mark and white space.
         html_errors: errors are pages, and have no header with a code.
         page_size: entries in a page of a listing, at most.
+        ignores_start: listings begin at the first blob, whatever `startFrom` says.
         odd_markers: markers have characters that XML and URLs escape, and must come back as they were.
         untyped: neither listings nor headers tell the type of what is in the hierarchical namespace.
         soft_delete: deleted blobs stay, and are listed as such, unasked.
@@ -49,6 +50,7 @@ class AzureQuirks:
     mark: bool = False
     html_errors: bool = False
     page_size: int = 5000
+    ignores_start: bool = False
     odd_markers: bool = False
     untyped: bool = False
     soft_delete: bool = False

@@ -162,7 +162,10 @@ class AzureServer(HierarchicalAzure):
             if not marker.startswith(ODD_TOKEN):
                 return _refusal(400, "InvalidQueryParameterValue", "The marker is not valid.")
             marker = marker.removeprefix(ODD_TOKEN)
-        response = super()._list({**query, "marker": marker.removeprefix(_EMPTY)})
+        changed = {**query, "marker": marker.removeprefix(_EMPTY)}
+        if quirks.ignores_start:
+            changed.pop("startFrom", None)
+        response = super()._list(changed)
         text = response.text or ""
         if quirks.odd_markers:
             text = re.sub("<NextMarker>(?=[^<])", lambda found: found[0] + escape(ODD_TOKEN), text)

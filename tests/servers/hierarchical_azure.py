@@ -138,7 +138,8 @@ class HierarchicalAzure:
         prefix, marker = query.get("prefix", ""), query.get("marker", "")
         size = min(int(query["maxresults"]), self._page_size)
         all_names = self._names(prefix, query.get("delimiter"))
-        names = [each for each in all_names if _order(each) >= _order(marker)]
+        start = max(_order(marker), _order(query.get("startFrom", "")))
+        names = [each for each in all_names if _order(each) >= start]
         rows = [self._row(name) for name in names[:size]]
         following = escape(names[size]) if len(names) > size else ""
         text = (

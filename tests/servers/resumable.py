@@ -308,6 +308,8 @@ class ResumableServer:
         for name, stored in sorted(self.objects.items(), key=lambda item: item[0].encode()):
             if not name.startswith(query.get("prefix", "")) or name <= query.get("pageToken", ""):
                 continue
+            if name < query.get("startOffset", ""):
+                continue
             head, delimiter, _ = name[len(query.get("prefix", "")) :].partition(query.get("delimiter", "\0"))
             prefix = f"{query.get('prefix', '')}{head}{delimiter}"
             if delimiter and query.get("pageToken", "").startswith(prefix):

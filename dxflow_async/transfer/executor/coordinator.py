@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -237,16 +237,19 @@ class Coordinator:
                 self._engine.note_plan_ended()
         await self._ready.put(broken)
 
-    async def _deal_items(self, items: AsyncIterator[TransferItem], group: TaskGroup, losses: int = 0) -> None:
+    async def _deal_items(
+        self, items: AsyncIterator[TransferItem], group: TaskGroup, losses: int = 0, owners: Collection[str] = ()
+    ) -> None:
         """Reads items and makes shards of them.
 
         Args:
             items: the items.
             group: where the shards are awaited.
             losses: how many workers were lost that may have moved the items.
+            owners: the owners of temporary files that these workers may have left.
         """
         assert self._engine is not None
-        batch = ItemBatch(losses)
+        batch = ItemBatch(losses, owners)
         try:
             async for item in items:
                 record = item.record()
@@ -258,7 +261,7 @@ class Coordinator:
                     await self._journal.sweep(self._disk(record.destination.root), record.destination.key)
                 batch.add(item, record)
                 if batch.count >= self._sizes.items or batch.size >= self._sizes.bytes:
-                    full, batch = batch, ItemBatch(losses)
+                    full, batch = batch, ItemBatch(losses, owners)
                     await self._begin(full, group)
         except DxflowError:
             await self._begin(batch, group)
@@ -271,7 +274,7 @@ class Coordinator:
         if not batch.count:
             return
         work = ItemsWork(batch.items, batch.records, self._note, self._move_in_parts)
-        work.losses = batch.losses
+        work.losses, work.owners = batch.losses, set(batch.owners)
         await self._enter(alone=False)
         group.start_soon(self._perform_items, work)
 
@@ -300,7 +303,7 @@ class Coordinator:
         whole = await listing.run()
         if not whole and listing.error is None:
             try:
-                await self._deal_items(listing.uncovered(), group, losses=int(listing.lost))
+                await self._deal_items(listing.uncovered(), group, int(listing.lost), listing.owners)
             except StorageError as error:
                 return error
         return listing.error
@@ -350,6 +353,7 @@ class Coordinator:
             self._lost_in_a_row = 0
             self._sizes.took(receipt.seconds, *work.done(receipt), receipt.latency)
             await work.settle(receipt)
+            await self._sweep(work)
         elif work.losses < _LOSSES:
             await self.perform(work)
         elif len(pieces := work.halves()) > 1:
@@ -412,7 +416,8 @@ class Coordinator:
             most = _LOSSES if alone else _LOSSES - 1
             work.losses = max(work.losses, min(work.losses + error.workers, most)) if begun else work.losses
             if owner_id is not None:
-                await self._sweep(work, owner_id)
+                work.owners.add(owner_id)
+                await self._sweep(work)
             raise
         finally:
             given_up.cancel()
@@ -448,14 +453,16 @@ class Coordinator:
     def _most(self) -> int:
         return SHARDS_PER_WORKER * max(self._call.executor.workers, 1)
 
-    async def _sweep(self, work: Work, owner_id: str) -> None:
-        """Removes the temporary files of a worker that is gone."""
+    async def _sweep(self, work: Work) -> None:
+        """Removes the temporary files of workers that were lost with some work."""
+        if not work.owners:
+            return
         directories = {(place.root, place.key.rpartition("/")[0]): place.key for place in work.written}
         for (root, _), key in directories.items():
             disk = None if root is None else self._disk(root).local_disk
             if disk is not None:
                 with suppress(StorageError):
-                    await disk.sweep(key, {owner_id}, ())
+                    await disk.sweep(key, work.owners, ())
 
     def _disk(self, root: str) -> Provider:
         return local_provider(root, self._threads)

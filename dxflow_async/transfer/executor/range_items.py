@@ -13,7 +13,7 @@ from dxflow_async.transfer.executor.shard import ItemReceipt, KeyRange, ListedRa
 from dxflow_async.transfer.executor.worker_items import Redone, whole_item
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.items.empty_items import MarkerItem, SettledItem
-from dxflow_async.transfer.planning.destination import RemoteDestination, below
+from dxflow_async.transfer.planning.destination import below, inside
 from dxflow_async.transfer.planning.listing import pages_after
 from dxflow_async.transfer.selection import Selection
 
@@ -40,7 +40,7 @@ class RangeItems:
         self._context = context
         self._source = source
         self._target = target
-        self._destination = RemoteDestination(target)
+        self._destination = inside(target, context.threads)
         self._span = span
         self._operation = operation
         self._redone = redone

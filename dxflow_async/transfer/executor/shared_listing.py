@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -30,7 +30,7 @@ from dxflow_async.transfer.executor.shard import KeyRange, ListedRange, ShardPla
 from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes
 from dxflow_async.transfer.executor.work import Work, result_of_receipt
 from dxflow_async.transfer.items.choose import item_for
-from dxflow_async.transfer.planning.destination import RemoteDestination, below
+from dxflow_async.transfer.planning.destination import Destination, below, inside
 from dxflow_async.transfer.planning.key_space import KeySpace
 from dxflow_async.transfer.planning.listing import pages, pages_after
 
@@ -68,6 +68,7 @@ class SharedListing:
     Attributes:
         error: why the directory could not be listed to its end.
         lost: a range has ended its workers, which may have copied some of it.
+        owners: the workers that were lost with such ranges.
     """
 
     def __init__(self, rest: ListingRest, ranges: Ranges, workers: Callable[[], int], sizes: ShardSizes) -> None:
@@ -82,6 +83,7 @@ class SharedListing:
         self._group: TaskGroup
         self.error: StorageError | None = None
         self.lost = False
+        self.owners: set[str] = set()
 
     async def run(self) -> bool:
         """Has workers copy everything. Returns whether they could; otherwise `uncovered` yields what is left.
@@ -106,7 +108,7 @@ class SharedListing:
         """Lists the directory here, and yields the items of the objects that no range had."""
         rest, done = self._rest, self._ranges
         done.sort(key=lambda each: each.low)
-        context, source, destination = rest.context, rest.source, RemoteDestination(rest.target)
+        context, source, destination = rest.context, rest.source, inside(rest.target, rest.context.threads)
         listing = pages(source.provider, source.key, recursive=True, limits=context.limits, policy=context.policy)
         async with aclosing(listing):
             async for page in listing:
@@ -118,7 +120,7 @@ class SharedListing:
                     if context.selection is None or context.selection.admits(name, entry):
                         yield self._item(name, entry, destination)
 
-    def _item(self, name: str, entry: Entry, destination: RemoteDestination) -> TransferItem:
+    def _item(self, name: str, entry: Entry, destination: Destination) -> TransferItem:
         rest = self._rest
         ends = below(rest.source, name), below(rest.target, name)
         return item_for(
@@ -145,6 +147,7 @@ class SharedListing:
                 await self._coordinator.perform_range(work)
                 if work.failed:
                     self.lost = True
+                    self.owners |= work.owners
                     return
                 if span.refused:
                     return
@@ -178,7 +181,7 @@ class SharedListing:
         for name, size, each in zip(listed.names, listed.sizes, receipt.items, strict=True):
             ends = rest.source.shown + name, rest.target.shown + name
             await self._coordinator.note_listed(result_of_receipt(ends, each), each.version, size)
-        destination = RemoteDestination(rest.target)
+        destination = inside(rest.target, rest.context.threads)
         for entry in listed.large:
             await self._coordinator.run_here(self._item(entry.key[len(rest.source.key) :], entry, destination))
         self._space.learn([rest.source.key + name for name in listed.names] or rest.keys[-1:])
@@ -273,6 +276,7 @@ class RangeWork(Work):
         sizes: ShardSizes,
         settled: Callable[[_Range, ShardReceipt], Awaitable[None]],
     ) -> None:
+        super().__init__()
         selection = rest.context.selection
         self._span = span
         self._settled = settled
@@ -287,6 +291,7 @@ class RangeWork(Work):
             rest.overwrite,
             {} if selection is None else selection.to_json(),
         )
+        self._names: Sequence[str] = ()
         self.failed = False
 
     @property
@@ -304,7 +309,14 @@ class RangeWork(Work):
     def done(self, receipt: ShardReceipt) -> tuple[int, int]:
         return len(receipt.items), sum(each.bytes for each in receipt.items)
 
+    @property
+    def written(self) -> Iterable[ShardPlace]:
+        target = self._key_range.destination
+        return (target._replace(key=target.key + name) for name in self._names)
+
     async def settle(self, receipt: ShardReceipt) -> None:
+        assert receipt.listed is not None
+        self._names = receipt.listed.names
         await self._settled(self._span, receipt)
 
     async def fail(self, error: StorageError) -> None:

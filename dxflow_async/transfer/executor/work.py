@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from dxflow_async.exceptions import StorageError
@@ -21,9 +21,12 @@ class Work(ABC):
 
     Attributes:
         losses: how many workers were lost while they worked on it.
+        owners: the owners of temporary files that workers of this machine have left when they were lost.
     """
 
-    losses: int = 0
+    def __init__(self) -> None:
+        self.losses = 0
+        self.owners: set[str] = set()
 
     @property
     @abstractmethod
@@ -46,7 +49,7 @@ class Work(ABC):
 
     @property
     def written(self) -> Iterable[ShardPlace]:
-        """The places at the destination beside which a lost worker may have left temporary files."""
+        """The places at the destination beside which a lost worker may have left temporary files, as far as known."""
         return ()
 
     @abstractmethod
@@ -78,6 +81,7 @@ class ItemsWork(Work):
         ended: Callable[[TransferItem, TransferResult, str | None], Awaitable[None]],
         in_parts: Callable[[TransferItem], Awaitable[None]],
     ) -> None:
+        super().__init__()
         self._items = items
         self._records = records
         self._ended = ended
@@ -117,7 +121,7 @@ class ItemsWork(Work):
         spans = (slice(0, middle), slice(middle, None))
         pieces = [ItemsWork(self._items[each], self._records[each], self._ended, self._in_parts) for each in spans]
         for piece in pieces:
-            piece.losses = self.losses - 1
+            piece.losses, piece.owners = self.losses - 1, set(self.owners)
         return pieces
 
 
@@ -130,6 +134,7 @@ class PartsWork(Work):
     """
 
     def __init__(self, span: PartRange, parts: Sequence[tuple[Part, asyncio.Future[MovedPart]]]) -> None:
+        super().__init__()
         self._span = span._replace(parts=[part for part, _ in parts])
         self._futures = {part.number: future for part, future in parts}
 
@@ -169,6 +174,7 @@ class DeletionWork(Work):
     """
 
     def __init__(self, keys: Sequence[str], future: asyncio.Future[Mapping[str, StorageError]]) -> None:
+        super().__init__()
         self._keys = keys
         self._future = future
 
@@ -196,10 +202,11 @@ class DeletionWork(Work):
 
 
 class ItemBatch:
-    """Items that go into one shard. `losses` workers were lost that may have moved them."""
+    """Items that go into one shard. `losses` and `owners` are those of the work that had them before."""
 
-    def __init__(self, losses: int = 0) -> None:
+    def __init__(self, losses: int = 0, owners: Collection[str] = ()) -> None:
         self.losses = losses
+        self.owners = owners
         self.items: list[TransferItem] = []
         self.records: list[ItemRecord] = []
         self.size = 0

@@ -34,6 +34,7 @@ __all__ = [
     "below",
     "contains",
     "directory",
+    "inside",
     "taken",
 ]
 
@@ -213,6 +214,12 @@ class LocalDestination(Destination):
                 operation=operation,
                 path=place.shown,
             )
+
+
+def inside(target: Place, threads: Threads) -> Destination:
+    """Returns a directory as the destination of what goes into it, where no two names are the same file's."""
+    local = target.provider.local_disk is not None
+    return LocalDestination(target.shown, threads, into=True) if local else RemoteDestination(target)
 
 
 def _real_file(path: str, operation: str) -> str | None:

@@ -91,7 +91,7 @@ def _is_shared_out(context: TransferContext, source: Place, destination: Destina
         and source.provider.features.list_after
         and source.provider.origin is source.provider
         and target.provider.origin is target.provider
-        and target.provider.local_disk is None
+        and (target.provider.local_disk is None or context.symlinks != "preserve")
         and destination.claims is None
         and "/" in source.key
         and (journal is None or not journal.resuming)

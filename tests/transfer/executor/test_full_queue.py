@@ -15,10 +15,17 @@ from threading import Thread
 
 import pytest
 
+from dxflow_async.transfer.executor import seam
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.seam import ProcessPool
 
 _LARGER_THAN_A_PIPE = 300 << 10
+
+
+@pytest.fixture(autouse=True)
+def little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a pool that is closed wait only shortly for workers that hang."""
+    monkeypatch.setattr(seam, "_CLOSE_SECONDS", 0.5)
 
 
 @pytest.fixture(autouse=True)

@@ -116,7 +116,7 @@ async def test_an_item_that_ends_its_workers(session: AsyncSession, files: Path,
     report = caught.value.report
     assert [Path(each.source).name for each in report.failed] == ["00002"]
     assert len(report) == 141
-    assert pool.lost >= 3
+    assert 3 <= pool.lost <= 3 + 8  # after three losses, one for each time that 141 items are halved
     assert report.job_id is not None
     assert len(await session.resume(report.job_id)) == 1
     assert len(await session.get_storage_manager().list("AWS", place, recursive=True)) == 141
@@ -148,36 +148,39 @@ async def test_workers_without_memory(
 async def test_the_budget_follows_the_workers(session: AsyncSession, files: Path, tmp_path: Path) -> None:
     """Whichever workers come and go, those that work share the limits of the call, and leave none of them unused."""
     settings = replace(session.settings, max_concurrency=64, max_bandwidth=1 << 30, home=tmp_path / "home")
-    pool = _Changing([2, 8, 1, 5, 3])
+    counts = [2, 8, 1, 5, 3]
+    pool = _Changing(counts)
     async with AsyncSession(settings=settings) as limited:
         await limited.copy(f"{files}/", f"{tmp_path}/copy/", executor=pool, credentials="send")
     pool.close()
-    assert len({count for count, _ in pool.seen}) > 1
-    for count, shard in pool.seen:
-        budget = shard.budget
-        assert budget.max_bandwidth is not None
-        assert 64 - count < budget.max_concurrency * count <= 64
-        assert (1 << 30) - count < budget.max_bandwidth * count <= 1 << 30
+    assert len({shard.budget for shard in pool.seen}) > 1
+    for each in pool.seen:
+        share, bytes_a_second = each.budget
+        assert bytes_a_second is not None
+        assert any(
+            64 - count < share * count <= 64 and (1 << 30) - count < bytes_a_second * count <= 1 << 30
+            for count in counts
+        )
 
 
 class _Changing(Executor):
     """A pool whose number of workers changes with each shard.
 
     Attributes:
-        seen: the number of workers, and the shard that was handed out.
+        seen: the shards that were handed out.
     """
 
     def __init__(self, counts: list[int]) -> None:
         self._counts = counts
         self._pool = ThreadPoolExecutor(1)
-        self.seen: list[tuple[int, Shard]] = []
+        self.seen: list[Shard] = []
 
     @property
     def num_workers(self) -> int:
         return self._counts[len(self.seen) % len(self._counts)]
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        self.seen.append((self.num_workers, args[1].opened()))
+        self.seen.append(args[1].opened())
         return self._pool.submit(fn, *args)
 
     def close(self) -> None:
@@ -206,8 +209,9 @@ def _copy_on_processes(home: str) -> str:
 
 
 @pytest.mark.long
-async def test_a_call_from_within_a_worker(tmp_path: Path) -> None:
+async def test_a_call_from_within_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker of a process pool may start processes of its own; a daemonic one may not, and the error says so."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3]))  # the workers import this module
     (tmp_path / "file").write_text("file")
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         assert await asyncio.wrap_future(pool.submit(_copy_on_processes, str(tmp_path))) == "copied"

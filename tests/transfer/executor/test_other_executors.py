@@ -51,6 +51,8 @@ def test_mpi(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path) -> None:
 
 async def test_ray(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The executor that the page shows has Ray's workers copy small files and a large one, there and back."""
+    # Otherwise Ray starts its workers with the `uv run` that the tests run under, and waits for them for ever.
+    monkeypatch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     ray: Any = pytest.importorskip("ray")
     (block,) = [each for each in code_blocks(_PAGE, "python") if "RayExecutor" in each]
     names: dict[str, Any] = {"concurrent": concurrent}

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +11,6 @@ import pytest
 from dxflow_async import (
     AlreadyExistsError,
     AsyncSession,
-    AzureSettings,
     ExecutorError,
     Progress,
     Settings,
@@ -27,66 +22,13 @@ from dxflow_async.transfer.context import Place
 from dxflow_async.transfer.executor.range_items import RangeItems
 from dxflow_async.transfer.executor.shard import ItemReceipt, KeyRange, Shard, ShardPlace
 from dxflow_async.transfer.executor.worker_items import Redone
-from tests.dialects.azure_quirks import AzureQuirks
-from tests.dialects.azure_server import AzureServer
-from tests.dialects.s3_exchange import Answer, Ask
-from tests.dialects.s3_operations import Operation
-from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB
+from tests.transfer.executor.listed_server import SHAPES, ListedServer, opened, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
 
 pytestmark = pytest.mark.timeout(60)
-
-_RANDOM = random.Random(17)
-
-SHAPES = {
-    "flat": [f"file-{number:05}.bin" for number in range(160)],
-    "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(160)],
-    "deep": [f"run-{n // 50}/step-{n // 10 % 5}/rank-{n % 10}.npy" for n in range(160)],
-    "one directory": [f"a{n}" for n in range(20)] + [f"hot/t{n:06}.nc" for n in range(120)] + ["z/1", "z/2"],
-    "odd": [
-        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(50)),
-        *(f"dir{n}" for n in range(20)),
-        *(f"dir{n}/" for n in range(10)),
-        *(f"dir{n}/dir" for n in range(10)),
-        " ",
-        "a" * 900,
-    ],
-}
-"""Names of objects, in pages of ten."""
-
-
-class _Server(S3Server):
-    """An S3 server whose listings begin, from a key, where `begin` says."""
-
-    mode = "honoured"
-
-    def _answer(self, operation: Operation, ask: Ask) -> Answer:
-        after = ask.query.get("start-after")
-        if after is not None and self.mode != "honoured":
-            query = dict(ask.query)
-            if self.mode == "ignored":
-                del query["start-after"]
-            elif self.mode == "empty":
-                query["start-after"] = "\U0010ffff"
-            elif after not in self.objects():
-                # The content of a directory is left out if its bare name is requested, and some more.
-                query["start-after"] = sorted(key for key in (*self.objects(), after) if key >= after)[:7][-1]
-            ask = replace(ask, query=query)
-        return super()._answer(operation, ask)
-
-
-@asynccontextmanager
-async def opened(home: Path, names: list[str], **options: Any) -> AsyncIterator[tuple[_Server, AsyncSession]]:
-    """A server with objects below `source/`, in pages of ten, and a session with it."""
-    async with _Server(Quirks(page_size=10)) as server:
-        for name in names:
-            server.store(f"source/{name}", name.encode())
-        server.store("source0", b"no part of it")
-        async with AsyncSession(settings=Settings(home=home, aws=aws_settings(server), **options)) as session:
-            yield server, session
 
 
 def content(server: S3Server, top: str) -> dict[str, bytes]:
@@ -105,11 +47,6 @@ async def copied(session: AsyncSession, pool: LosingExecutor, **options: Any) ->
         return await session.copy(
             "aws:/bucket/source/", "aws:/bucket/copy/", executor=pool, credentials="send", **options
         )
-
-
-def ranges(pool: LosingExecutor) -> list[Shard]:
-    """The shards that were ranges of keys."""
-    return [shard for shard in pool.shards if shard.range is not None]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -211,6 +148,21 @@ async def test_a_job_of_ranges_is_resumed(tmp_path: Path) -> None:
         assert 0 < len(report) < 160
 
 
+async def test_a_job_of_which_only_workers_know(tmp_path: Path) -> None:
+    """A call whose items were all listed by workers, and failed, is kept as a job as any other one."""
+    late = {"include": "file-001[0-5]*", "overwrite": False}
+    async with opened(tmp_path, SHAPES["flat"]) as (server, session):
+        for name in SHAPES["flat"]:
+            server.store(f"copy/{name}", b"taken")
+        with pytest.raises(TransferError) as caught:
+            await copied(session, LosingExecutor(), **late)
+        assert len(caught.value.report.failed) == 60
+        assert caught.value.report.job_id is not None
+        with pytest.raises(TransferError) as again:
+            await session.resume(caught.value.report.job_id)
+        assert len(again.value.report.failed) == 60
+
+
 async def test_rules_of_a_call(tmp_path: Path) -> None:
     """Overwriting and selections are the same as in one process."""
     async with opened(tmp_path, SHAPES["flat"]) as (server, session):
@@ -230,7 +182,7 @@ async def test_rules_of_a_call(tmp_path: Path) -> None:
 async def test_large_objects_in_a_range(tmp_path: Path) -> None:
     """A large object that a worker finds is cut into parts by the coordinator, and finished once."""
     names = [f"{number:04}" for number in range(120)]
-    async with opened(tmp_path / "a", names) as (server, _), _Server(buckets=("other",)) as other:
+    async with opened(tmp_path / "a", names) as (server, _), ListedServer(buckets=("other",)) as other:
         server.store("source/0077-large", bytes(12 * MiB))
         ends = aws_settings(server), {"other": aws_settings(other)}
         settings = Settings(home=tmp_path / "b", part_size=5 * MiB, aws=ends[0], remotes=ends[1])
@@ -245,19 +197,3 @@ async def test_large_objects_in_a_range(tmp_path: Path) -> None:
         assert other.operations()["CompleteMultipartUpload"] == 1
         assert not other.unfinished("other")
     assert [shard for shard in pool.shards if shard.parts is not None]
-
-
-async def test_azure(tmp_path: Path) -> None:
-    """A service that ignores from where a listing is requested costs another listing, and no object."""
-    names = [f"{number:04}" for number in range(200)]
-    async with AzureServer(AzureQuirks(page_size=10)) as server:
-        for name in names:
-            server.put(f"source/{name}", name.encode())
-        azure = AzureSettings(endpoint=server.url, account="account1", account_key="a2V5")
-        async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=azure)) as session:
-            pool = LosingExecutor()
-            with pool:
-                where: Any = {"executor": pool, "credentials": "send"}
-                report = await session.copy("azure:/container/source/", "azure:/container/copy/", **where)
-        assert sorted(Path(each.destination).name for each in report) == names
-        assert [name for name in sorted(server.content) if name.startswith("copy/")] == [f"copy/{n}" for n in names]

@@ -1,0 +1,75 @@
+"""An S3 server with objects in short pages, whose listings are long enough to be shared out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dxflow_async import AsyncSession, Settings
+from dxflow_async.transfer.executor.shard import Shard
+from tests.dialects.s3_exchange import Answer, Ask
+from tests.dialects.s3_operations import Operation
+from tests.dialects.s3_quirks import Quirks
+from tests.dialects.s3_server import S3Server
+from tests.dialects.s3_subject import aws_settings
+from tests.transfer.executor.losing_executor import LosingExecutor
+
+__all__ = ["SHAPES", "ListedServer", "opened", "ranges"]
+
+_RANDOM = random.Random(17)
+
+SHAPES = {
+    "flat": [f"file-{number:05}.bin" for number in range(160)],
+    "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(160)],
+    "deep": [f"run-{n // 50}/step-{n // 10 % 5}/rank-{n % 10}.npy" for n in range(160)],
+    "one directory": [f"a{n}" for n in range(20)] + [f"hot/t{n:06}.nc" for n in range(120)] + ["z/1", "z/2"],
+    "odd": [
+        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(50)),
+        *(f"dir{n}" for n in range(20)),
+        *(f"dir{n}/" for n in range(10)),
+        *(f"dir{n}/dir" for n in range(10)),
+        " ",
+        "a" * 900,
+    ],
+}
+"""Names of objects, in pages of ten."""
+
+
+class ListedServer(S3Server):
+    """An S3 server whose listings begin, from a key, where `begin` says."""
+
+    mode = "honoured"
+
+    def _answer(self, operation: Operation, ask: Ask) -> Answer:
+        after = ask.query.get("start-after")
+        if after is not None and self.mode != "honoured":
+            query = dict(ask.query)
+            if self.mode == "ignored":
+                del query["start-after"]
+            elif self.mode == "empty":
+                query["start-after"] = "\U0010ffff"
+            elif after not in self.objects():
+                # The content of a directory is left out if its bare name is requested, and some more.
+                query["start-after"] = sorted(key for key in (*self.objects(), after) if key >= after)[:7][-1]
+            ask = replace(ask, query=query)
+        return super()._answer(operation, ask)
+
+
+@asynccontextmanager
+async def opened(home: Path, names: list[str], **options: Any) -> AsyncIterator[tuple[ListedServer, AsyncSession]]:
+    """A server with objects below `source/`, in pages of ten, and a session with it."""
+    async with ListedServer(Quirks(page_size=10)) as server:
+        for name in names:
+            server.store(f"source/{name}", name.encode())
+        server.store("source0", b"no part of it")
+        async with AsyncSession(settings=Settings(home=home, aws=aws_settings(server), **options)) as session:
+            yield server, session
+
+
+def ranges(pool: LosingExecutor) -> list[Shard]:
+    """The shards that were ranges of keys."""
+    return [shard for shard in pool.shards if shard.range is not None]
