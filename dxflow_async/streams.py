@@ -7,9 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
-__all__ = ["Body", "Buffer", "Buffered", "Run", "StreamedBody", "Write", "chunks_of", "is_streamed"]
+__all__ = ["Body", "Buffer", "Buffered", "Memory", "Run", "StreamedBody", "Write", "chunks_of", "is_streamed"]
 
 Buffer = bytes | bytearray | memoryview
+
+Memory = Callable[[int], bytearray | memoryview]
+"""Makes room for so many bytes."""
 
 Write = Callable[[memoryview], None]
 """Writes bytes; blocks."""

@@ -19,6 +19,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.doors.loop_sessions import LoopSessions
+from dxflow_async.doors.reused_memory import ReusedMemory
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError
 from dxflow_async.location_path import LocationPath
 from dxflow_async.providers.contract import ObjectOptions
@@ -31,6 +32,9 @@ _RANGES = 32
 """How many ranges of one call are read at a time."""
 
 _CHUNK = 1 << 20
+
+_Place = tuple[AsyncSession, AsyncAreaStorage, str, ReusedMemory]
+"""A session, the storage and the path of the store there, and the memory of what is read in its event loop."""
 
 _VALUES = ObjectOptions("application/octet-stream")
 
@@ -68,7 +72,7 @@ class DxflowStore(Store):
         self._session = session
         self._options = options
         self._sessions = LoopSessions(session, **options)
-        self._places: dict[int, tuple[AsyncSession, AsyncAreaStorage, str]] = {}
+        self._places: dict[int, _Place] = {}
 
     def with_read_only(self, read_only: bool = False) -> Self:  # noqa: FBT002 - as zarr has it
         """Returns a store of the same location that is, or is not, read-only."""
@@ -100,7 +104,7 @@ class DxflowStore(Store):
         """Returns a value, or a range of it; None if there is none."""
         if not self._is_open:
             await self._open()
-        storage, top = await self._place()
+        _, storage, top, memory = await self._placed()
         path = top + key
         try:
             start, end = 0, None
@@ -112,13 +116,15 @@ class DxflowStore(Store):
                 start = max((await storage.stat(path)).size - byte_range.suffix, 0)
             elif byte_range is not None:
                 raise ValueError(f"Unexpected byte_range, got {byte_range}.")
-            data = await storage._read_whole(path, start, end)
+            data: bytes | bytearray | memoryview
+            with memory:
+                data = await storage._read_whole(path, start, end, memory.take)
         except NotFoundError:
             return None
         except PreconditionFailedError:
             if (await storage.stat(path)).size > start:
                 raise
-            data = bytearray()  # the value ends before the range
+            data = b""  # the value ends before the range
         return prototype.buffer.from_bytes(data)
 
     async def get_partial_values(
@@ -222,13 +228,16 @@ class DxflowStore(Store):
 
     async def _place(self) -> tuple[AsyncAreaStorage, str]:
         """Returns the storage, and the path of the store there with a slash at its end."""
+        return (await self._placed())[1:3]
+
+    async def _placed(self) -> _Place:
         session = self._sessions.get()
         known = self._places.get(id(session))
         if known is None or known[0] is not session:
             storage, path = await session.path(self._top, storage_type=self._storage_type)._at()
-            self._places = {id(session): (session, storage, f"{path.rstrip('/')}/")}
-            known = self._places[id(session)]
-        return known[1], known[2]
+            known = session, storage, f"{path.rstrip('/')}/", ReusedMemory()
+            self._places = {id(session): known}
+        return known
 
 
 def _restored(

@@ -25,6 +25,7 @@ from dxflow_async.storage.resolver import ResolvedLocation
 from dxflow_async.storage.transfer_service import Pairs
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
+from dxflow_async.streams import Memory
 from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import directory
@@ -283,12 +284,14 @@ class AsyncAreaStorage(AreaFiles):
 
         return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
 
-    async def _read_whole(self, path: str, start: int | None = None, end: int | None = None) -> bytearray:
-        """Returns the bytes that `read` yields; raises as it does."""
+    async def _read_whole(
+        self, path: str, start: int | None = None, end: int | None = None, memory: Memory = bytearray
+    ) -> bytearray | memoryview:
+        """Returns the bytes that `read` yields, in what `memory` makes; raises as it does."""
         from dxflow_async.storage.reading import read_whole
 
         self._resources.check_open()
-        return await read_whole(self._resources, self._find, path, start, end)
+        return await read_whole(self._resources, self._find, path, start, end, memory)
 
     async def copy(
         self,

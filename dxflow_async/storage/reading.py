@@ -8,6 +8,7 @@ from functools import partial
 from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, ServiceError
 from dxflow_async.storage.area import Area
+from dxflow_async.streams import Memory
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
@@ -44,19 +45,21 @@ async def read_whole(
     path: str,
     start: int | None = None,
     end: int | None = None,
-) -> bytearray:
+    memory: Memory = bytearray,
+) -> bytearray | memoryview:
     """Returns the bytes `[start, end)` of an object at once; see `AsyncAreaStorage.read`.
 
-    The bytes arrive where they stay. `read_object` copies each piece, and its stream reads each in a task of its own.
+    The bytes arrive in what `memory` returns for their number, and stay there. `read_object` copies each piece, and its
+    stream reads each in a task of its own.
     """
     start = _checked(start, end)
     area = await find()
     if start == end:
-        return bytearray()
+        return memory(0)
     reader, limit = await _opened(resources, area, path, start, end)
     crc, sums, filled = 0, _sums(area, reader) or reader.crc32c is not None, 0
     try:
-        data = bytearray(reader.size)
+        data = memory(reader.size)
         view = memoryview(data)
         while filled < len(data):
             fill = partial(reader.readinto, view[filled:])
