@@ -29,6 +29,7 @@ SHOWN_BY = [
     ("SFTP", "tests/storage/test_ssh_and_web_servers.py", "test_up_and_down"),
     ("local stores", "tests/providers/local/test_kept_checksums.py", "test_both_ways_are_verified"),
     ("your own files", "tests/storage/test_upload.py", "test_results_are_verified_where_the_service_checks"),
+    ("between your own directories", "tests/providers/local/test_read_back.py", "test_all_are_verified"),
 ]
 """A part of each row, and the test that shows it."""
 
