@@ -138,7 +138,8 @@ class Access(Answers):
         auth = "/api/auth/" in request.path
         if switches.rate_limit != "none" and (auth or switches.rate_limited == "all"):
             self._limited += 1
-            if self._limited % 3 == 1:
+            # A write whose requests fail begins anew, and takes three of them.
+            if self._limited % (5 if switches.rate_limit == "502" else 3) == 1:
                 if switches.rate_limit == "502":
                     return web.Response(status=502, text=_PAGE, content_type="text/html")
                 told = {} if switches.rate_limit == "429_plain" else {"Retry-After": "0"}
