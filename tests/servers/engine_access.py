@@ -6,6 +6,7 @@ import asyncio
 import base64
 import functools
 import json
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -138,8 +139,9 @@ class Access(Answers):
         auth = "/api/auth/" in request.path
         if switches.rate_limit != "none" and (auth or switches.rate_limited == "all"):
             self._limited += 1
-            # A write whose requests fail begins anew, and takes three of them.
-            if self._limited % (5 if switches.rate_limit == "502" else 3) == 1:
+            # After a failure a write begins anew; a period could meet each attempt at the same place.
+            fails = math.isqrt(8 * self._limited + 1) ** 2 == 8 * self._limited + 1  # 1, 3, 6, 10, 15, ...
+            if fails if switches.rate_limit == "502" else self._limited % 3 == 1:
                 if switches.rate_limit == "502":
                     return web.Response(status=502, text=_PAGE, content_type="text/html")
                 told = {} if switches.rate_limit == "429_plain" else {"Retry-After": "0"}

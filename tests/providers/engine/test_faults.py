@@ -235,7 +235,7 @@ LONG = pytest.mark.long
     "limit", ["429", pytest.param("429_plain", marks=LONG), pytest.param("503", marks=LONG), "502"]
 )
 async def test_rate_limits_are_waited_for(limit: str, limited: str, tmp_path: Path) -> None:
-    """Where every third request is refused, or every fifth fails, a tree arrives and comes back all the same."""
+    """Where every third request is refused, or some fail, a tree arrives and comes back all the same."""
     async with lab(tmp_path, Switches(rate_limit=limit, rate_limited=limited)) as (_, session):
         tree = tmp_path / "tree"
         tree.mkdir()
