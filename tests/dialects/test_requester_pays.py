@@ -100,7 +100,7 @@ async def test_each_verb(tmp_path: Path, remote: str, threads: Threads) -> None:
         await storage.delete(f"{top}/moved")
         left = len(await storage.list(f"{top}/", recursive=True))
         assert await storage.delete(f"{top}/") == left == 10
-        if remote == "aws":  # Google's is `test_signing`: it needs the key of a service account
+        if remote == "aws":  # Google's needs the key of a service account
             await storage.write(f"{top}/x", b"bytes")
             url = await storage.presign(f"{top}/x")
             assert await threads.run(lambda: urlopen(url).read()) == b"bytes"
