@@ -215,6 +215,7 @@ _TABLE = ErrorTable(
     elsewhere="set AWS.endpoint to that address",
     time_codes=("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"),
     vague_codes=("AccessDenied", "SignatureDoesNotMatch", "InvalidRequest"),
+    always_marked=False,
 )
 
 

@@ -61,6 +61,8 @@ class ErrorTable:
         marks: further headers that only the service sends.
         time_codes: codes that say that the time of a signature is wrong.
         vague_codes: codes that may say so in their words.
+        always_marked: whether the service marks each answer. Where many programs speak like it, one without a body may
+            be of any of them.
     """
 
     kind: str
@@ -72,6 +74,7 @@ class ErrorTable:
     marks: Sequence[str] = ()
     time_codes: Collection[str] = ()
     vague_codes: Collection[str] = ()
+    always_marked: bool = True
     _prefixes: tuple[tuple[str, ErrorRow], ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:
@@ -90,7 +93,7 @@ class ErrorTable:
         coded = self.codes.get(code) or next((row for start, row in self._prefixes if code.startswith(start)), None)
         if coded is not None:
             return coded
-        if not code and (foreign := self._foreign(status, headers)) is not None:
+        if not code and (foreign := self._foreign(status, message, headers)) is not None:
             return foreign
         if known is not None:
             return known
@@ -151,7 +154,7 @@ class ErrorTable:
         row = ErrorRow(AccessDeniedError, "set the clock of this machine, for example with NTP")
         return self.error(call, status, code, clock.explained(message), headers, row)
 
-    def _foreign(self, status: int, headers: Mapping[str, str]) -> ErrorRow | None:
+    def _foreign(self, status: int, message: str, headers: Mapping[str, str]) -> ErrorRow | None:
         """Returns the row for an answer that has no code of the service; None if it may be the service's after all."""
         if any(name in headers for name in (self.request_id, *self.marks)) and not (status == 400 and is_page(headers)):
             return None
@@ -162,7 +165,8 @@ class ErrorTable:
         if target:
             return ErrorRow(ServiceError, f"it redirects to {target}; {self.elsewhere}", retryable=False)
         # A balancer without a route knows nothing of objects.
-        if status == 400 or (is_page(headers) and status in (404, 410)):
+        unrouted = is_page(headers) and status in (404, 410) and (self.always_marked or message != "")
+        if status == 400 or unrouted:
             return ErrorRow(ServiceError, _FOREIGN, retryable=True, max_attempts=FEW_ATTEMPTS)
         if is_page(headers) and status in (401, 403):
             return ErrorRow(AccessDeniedError, _FOREIGN)
