@@ -83,7 +83,7 @@ class Descriptors:
             ConfigurationError: fewer are free than one worker needs.
         """
         limit = _limit()
-        left = limit - _count_open() - _RESERVED
+        left = limit - _count_open(limit) - _RESERVED
         if left < _PER_WORKER + 1:
             raise ConfigurationError(
                 f"this process may open {limit} files, of which {max(left + _RESERVED, 0)} are left; a session needs "
@@ -159,11 +159,14 @@ def _limit() -> int:
     return _UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
-def _count_open() -> int:
-    """Returns how many descriptors are open. Where the system does not list them, the lowest free one tells."""
+def _count_open(limit: int) -> int:
+    """Returns how many descriptors below a limit are open. Where the system lists none, the lowest free one tells.
+
+    Those above it were opened before the limit was lowered, and take nothing from it.
+    """
     for listing in ("/proc/self/fd", "/dev/fd"):
         try:
-            return len(os.listdir(listing)) - 1  # one is that of the listing
+            return sum(int(name) < limit for name in os.listdir(listing)) - 1  # one is that of the listing
         except OSError:
             continue
     try:

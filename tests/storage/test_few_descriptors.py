@@ -171,6 +171,19 @@ def test_shares_stay_within_what_is_free() -> None:
         assert min(shares.workers, shares.finishing) >= 1
 
 
+def test_descriptors_above_the_limit_take_nothing_from_it() -> None:
+    """A limit that was lowered leaves higher descriptors open; what is below it is still free."""
+    high = [os.open(os.devnull, os.O_RDONLY) for _ in range(400)]
+    for descriptor in high[:360]:
+        os.close(descriptor)
+    try:
+        with few_descriptors(40):
+            assert Descriptors.free().workers >= 1
+    finally:
+        for descriptor in high[360:]:
+            os.close(descriptor)
+
+
 def test_the_soft_limit_is_raised_for_the_command_line_only(tmp_path: Path) -> None:
     """Commands raise it towards the hard limit, and a session leaves its process's limit as it is."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
