@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, AzureSettings, Settings
+from dxflow_async import AsyncSession
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsupportedError
 from tests.dialects.azure_server import AzureServer
-from tests.sessions import retry_soon
+from tests.dialects.azure_session import open_session
 
 VERBS = ("PUT", "PUT block", "PUT blocklist", "GET", "GET list", "HEAD", "DELETE", "POST batch")
 
@@ -44,16 +45,14 @@ async def server() -> AsyncIterator[AzureServer]:
 @pytest.fixture
 async def session(server: AzureServer, tmp_path: Path) -> AsyncIterator[AsyncSession]:
     """A session with it."""
-    azure = AzureSettings(endpoint=server.url, account="account1", account_key="a2V5")
-    async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=azure)) as session:
-        retry_soon(session)
+    async with open_session(server, tmp_path / "home") as session:
         yield session
 
 
-async def _error(work: object) -> StorageError:
+async def _error(call: Callable[[], Awaitable[object]]) -> StorageError:
     """Returns the error of a call: its own, or that of the first item that failed."""
     with pytest.raises(StorageError) as caught:
-        await work  # type: ignore[misc]
+        await call()
     error = caught.value
     if isinstance(error, TransferError):
         found = error.report.failed[0].error
@@ -72,19 +71,19 @@ async def test_every_verb(
         path.write_bytes(b"new")
     storage = session.get_storage_manager()
     server.quirks.refusals = {verb: (status, code, {}) for verb in VERBS}
-    calls = {
-        "read": session.copy("azure:/container/dir/x", str(tmp_path / "here")),
-        "write": session.copy(str(tmp_path / "new"), "azure:/container/dir/x"),
-        "list": storage.list("AZURE", "/container/dir/"),
-        "stat": storage.stat("/container/dir/x", "AZURE"),
-        "delete": storage.delete("/container/dir/x", "AZURE"),
-        "delete all": storage.delete("/container/dir/", "AZURE"),
-        "move": session.move("azure:/container/dir/y", str(tmp_path / "moved")),
-        "sync": session.sync(f"{tmp_path}/tree/", "azure:/container/dir/", delete=True),
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
+        "read": partial(session.copy, "azure:/container/dir/x", str(tmp_path / "here")),
+        "write": partial(session.copy, str(tmp_path / "new"), "azure:/container/dir/x"),
+        "list": partial(storage.list, "AZURE", "/container/dir/"),
+        "stat": partial(storage.stat, "/container/dir/x", "AZURE"),
+        "delete": partial(storage.delete, "/container/dir/x", "AZURE"),
+        "delete all": partial(storage.delete, "/container/dir/", "AZURE"),
+        "move": partial(session.move, "azure:/container/dir/y", str(tmp_path / "moved")),
+        "sync": partial(session.sync, f"{tmp_path}/tree/", "azure:/container/dir/", delete=True),
     }
-    for verb, work in calls.items():
+    for verb, call in calls.items():
         since = len(server.requests)
-        error = await _error(work)
+        error = await _error(call)
         assert isinstance(error, cls), verb
         if error.code is not None:  # the refusal of a HEAD has no body, and its code is in a header
             assert error.code == code, verb
@@ -99,7 +98,7 @@ async def test_overwriting_is_refused(server: AzureServer, session: AsyncSession
     """Credentials that may only make new blobs replace none, and the error says so."""
     (tmp_path / "new").write_bytes(b"new")
     server.quirks.refusals = {"PUT": (403, "UnauthorizedBlobOverwrite", {})}
-    error = await _error(session.copy(str(tmp_path / "new"), "azure:/container/dir/x"))
+    error = await _error(partial(session.copy, str(tmp_path / "new"), "azure:/container/dir/x"))
     assert isinstance(error, AccessDeniedError)
     assert "not replace" in str(error)
     assert server.files["dir/x"] == b"x"

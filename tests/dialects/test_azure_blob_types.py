@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, AzureSettings, Settings, checksum
+from dxflow_async import AsyncSession, AzureSettings, checksum
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ChecksumMismatchError
 from dxflow_async.providers.azure.provider import AzureProvider
 from dxflow_async.providers.http import HTTP
 from tests.dialects.azure_server import AzureServer
-from tests.sessions import retry_soon
+from tests.dialects.azure_session import open_session
 
 STALE = base64.b64encode(hashlib.md5(b"as it was").digest()).decode()
 DATA = b"as it was, and more"
@@ -33,9 +33,7 @@ async def server() -> AsyncIterator[AzureServer]:
 @pytest.fixture
 async def session(server: AzureServer, tmp_path: Path) -> AsyncIterator[AsyncSession]:
     """A session with it."""
-    azure = AzureSettings(endpoint=server.url, account="account1", account_key="a2V5")
-    async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=azure)) as session:
-        retry_soon(session)
+    async with open_session(server, tmp_path / "home") as session:
         yield session
 
 

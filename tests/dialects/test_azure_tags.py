@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, AzureSettings, ObjectOptions, Settings
+from dxflow_async import AsyncSession, ObjectOptions
 from dxflow_async.exceptions import AccessDeniedError, StorageError, TransferError, UnsupportedError
 from tests.dialects.azure_quirks import AzureQuirks
 from tests.dialects.azure_server import AzureServer
-from tests.sessions import retry_soon
+from tests.dialects.azure_session import open_session
 
 TAGS = "project=lab%207&empty="
 
@@ -29,9 +29,7 @@ async def server() -> AsyncIterator[AzureServer]:
 @pytest.fixture
 async def session(server: AzureServer, tmp_path: Path) -> AsyncIterator[AsyncSession]:
     """A session with it."""
-    azure = AzureSettings(endpoint=server.url, account="account1", account_key="a2V5")
-    async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=azure)) as session:
-        retry_soon(session)
+    async with open_session(server, tmp_path / "home") as session:
         yield session
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, AzureSettings, GCPSettings, Settings
+from dxflow_async import AsyncSession, GCPSettings, Settings
 from dxflow_async.exceptions import TransferError
 from tests.dialects.azure_server import AzureServer
+from tests.dialects.azure_session import open_session
 from tests.dialects.google_server import GoogleServer
 from tests.sessions import retry_soon
 
@@ -29,9 +30,7 @@ async def azure() -> AsyncIterator[AzureServer]:
 @pytest.fixture
 async def session(azure: AzureServer, tmp_path: Path) -> AsyncIterator[AsyncSession]:
     """A session with it."""
-    settings = AzureSettings(endpoint=azure.url, account="account1", account_key="a2V5")
-    async with AsyncSession(settings=Settings(home=tmp_path / "home", azure=settings)) as session:
-        retry_soon(session)
+    async with open_session(azure, tmp_path / "home") as session:
         yield session
 
 

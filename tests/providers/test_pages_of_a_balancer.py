@@ -15,13 +15,8 @@ from tests.sessions import retry_soon
 _PAGE = answer("404 Not Found", b"<html><h1>404 no such route</h1></html>", Content_Type="text/html")
 
 
-@pytest.mark.parametrize(
-    ("remote", "verb"),
-    [
-        *((remote, verb) for remote in ("aws", "azure", "gcp") for verb in ("delete", "list")),
-        *((remote, "exists") for remote in ("azure", "gcp")),  # of S3 there are servers whose HEAD looks like that
-    ],
-)
+@pytest.mark.parametrize("verb", ["exists", "delete", "list"])
+@pytest.mark.parametrize("remote", ["aws", "azure", "gcp"])
 async def test_it_says_nothing_about_objects(tmp_path: Path, remote: str, verb: str) -> None:
     """It does not mean that an object is not there: the call fails, names the balancer, and is tried a few times."""
     async with ScriptedServer(_PAGE) as server:

@@ -215,7 +215,6 @@ _TABLE = ErrorTable(
     elsewhere="set AWS.endpoint to that address",
     time_codes=("RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"),
     vague_codes=("AccessDenied", "SignatureDoesNotMatch", "InvalidRequest"),
-    always_marked=False,
 )
 
 

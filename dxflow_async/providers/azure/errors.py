@@ -234,6 +234,7 @@ _TABLE = ErrorTable(
     marks=("x-ms-error-code", "x-ms-version"),
     elsewhere="set AZURE.endpoint to that address",
     vague_codes=("AuthenticationFailed",),
+    always_marked=True,
 )
 
 

@@ -74,7 +74,7 @@ class ErrorTable:
     marks: Sequence[str] = ()
     time_codes: Collection[str] = ()
     vague_codes: Collection[str] = ()
-    always_marked: bool = True
+    always_marked: bool = False
     _prefixes: tuple[tuple[str, ErrorRow], ...] = field(init=False, default=())
 
     def __post_init__(self) -> None:

@@ -182,6 +182,7 @@ _TABLE = ErrorTable(
     request_id="x-guploader-uploadid",
     marks=("x-goog-generation",),
     elsewhere="set GCP.endpoint to that address",
+    always_marked=True,
 )
 
 

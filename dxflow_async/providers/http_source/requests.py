@@ -108,10 +108,8 @@ class Requests:
         if not self._settings.allow_html and is_page(key, response.headers, moved=first != last):
             response.close()
             if last == f"{first}/":
-                text = (
-                    "it is a directory, which a web server does not list; name one file (allow_html = true: its page)"
-                )
-                raise call.error(UnsupportedError, text)
+                text = "it is a directory, which a web server does not list; name one file, or set allow_html = true"
+                raise call.error(UnsupportedError, f"{text} to get the page of the directory")
             seen = "an HTML page; set allow_html = true for a remote of this server if that is the file"
             raise not_the_service(call, seen, response.status)
         return response
