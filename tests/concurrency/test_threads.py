@@ -364,3 +364,18 @@ async def test_commits_end_with_the_session() -> None:
             with pytest.raises(SessionClosedError):
                 await late
     assert (first.named, second.named) == (True, False)
+
+
+async def test_a_commit_that_ends_as_it_is_cancelled() -> None:
+    """A call that is cancelled in the turn of the loop in which its item was committed ends as cancelled."""
+    commits, item = Commits(), HeldItem()
+    call = asyncio.ensure_future(commits.commit(item))
+    await asyncio.sleep(0)
+    item.may_go.set()
+    time.sleep(0.2)  # noqa: ASYNC251 - the thread has told the loop, which has not looked yet
+    call.cancel()
+    async with asyncio.timeout(10):
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert item.named
+    commits.close()

@@ -32,5 +32,8 @@ async def test_it_says_nothing_about_objects(tmp_path: Path, remote: str, verb: 
             call = getattr(storage, verb)
             with pytest.raises(ServiceError, match="load balancer") as raised:
                 await call("/bucket/dir/" if verb == "list" else "/bucket/name")
+            provider = (await session._resolver.area(remote)).provider
+            with pytest.raises(ServiceError, match="load balancer"):
+                await provider.stat("bucket/name")
         assert raised.value.status == 404
-        assert 1 < len(server.requests) <= 2 * FEW_ATTEMPTS
+        assert 1 < len(server.requests) <= 2 * FEW_ATTEMPTS + 2

@@ -14,7 +14,9 @@ import pytest
 
 from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, TransferError
 from dxflow_async.transfer.executor.sealed import Sealed
-from dxflow_async.transfer.executor.shard import Shard
+from dxflow_async.transfer.executor.seam import OwnedPoolExecutor, result_of
+from dxflow_async.transfer.executor.shard import Budget, Shard, ShardReceipt
+from dxflow_async.transfer.executor.work import ItemsWork
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, unfinished_uploads
 from tests.transfer.executor.losing_executor import LosingExecutor
@@ -148,8 +150,7 @@ async def test_workers_without_memory(
 async def test_the_budget_follows_the_workers(session: AsyncSession, files: Path, tmp_path: Path) -> None:
     """Whichever workers come and go, those that work share the limits of the call, and leave none of them unused."""
     settings = replace(session.settings, max_concurrency=64, max_bandwidth=1 << 30, home=tmp_path / "home")
-    counts = [2, 8, 1, 5, 3]
-    pool = _Changing(counts)
+    pool = _Growing()
     async with AsyncSession(settings=settings) as limited:
         await limited.copy(f"{files}/", f"{tmp_path}/copy/", executor=pool, credentials="send")
     pool.close()
@@ -159,25 +160,27 @@ async def test_the_budget_follows_the_workers(session: AsyncSession, files: Path
         assert bytes_a_second is not None
         assert any(
             64 - count < share * count <= 64 and (1 << 30) - count < bytes_a_second * count <= 1 << 30
-            for count in counts
+            for count in pool.told
         )
 
 
-class _Changing(Executor):
-    """A pool whose number of workers changes with each shard.
+class _Growing(Executor):
+    """A pool that has one more worker each time somebody asks how many it has.
 
     Attributes:
+        told: the numbers of workers that it told.
         seen: the shards that were handed out.
     """
 
-    def __init__(self, counts: list[int]) -> None:
-        self._counts = counts
+    def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1)
+        self.told = [1]
         self.seen: list[Shard] = []
 
     @property
     def num_workers(self) -> int:
-        return self._counts[len(self.seen) % len(self._counts)]
+        self.told.append(self.told[-1] + 1)
+        return self.told[-1]
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         self.seen.append(args[1].opened())
@@ -219,3 +222,45 @@ async def test_a_call_from_within_a_worker(tmp_path: Path, monkeypatch: pytest.M
         text = await asyncio.to_thread(pool.apply, _copy_on_processes, (str(tmp_path),))
     assert "daemonic process" in text
     assert (tmp_path / "copy").read_text() == "file"
+
+
+class OneShardPool:
+    """A pool that is given one shard, which no worker begins."""
+
+    def __init__(self) -> None:
+        self.future: Future[ShardReceipt] = Future()
+
+    def check(self) -> None:
+        return
+
+    def submit(self, _: Sealed) -> Future[ShardReceipt]:
+        return self.future
+
+
+@pytest.mark.parametrize("owned", [True, False], ids=["the session's pool", "the user's executor"])
+async def test_a_shard_that_nobody_has_begun(*, owned: bool) -> None:
+    """A cancelled call withdraws it from an executor of the user's; from a pool of its own it waits for the worker."""
+    pool = OneShardPool()
+    shard = Shard(
+        number=1, operation="copy", areas=(None, None), account=None, settings={}, budget=Budget(1, None), channel=""
+    )
+    call = asyncio.ensure_future(OwnedPoolExecutor(pool).submit(shard) if owned else result_of(pool.future))  # type: ignore[arg-type]
+    await asyncio.sleep(0.1)
+    call.cancel()
+    await asyncio.sleep(0.1)
+    assert (call.done(), pool.future.cancelled()) == (not owned, not owned)
+    if owned:
+        pool.future.set_result(ShardReceipt(seconds=0.0))
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+async def test_halves_keep_what_was_lost() -> None:
+    """Halved work knows the workers that were lost with it, whose temporary files are removed when it is done."""
+    work = ItemsWork([object()] * 5, [object()] * 5, None, None)  # type: ignore[list-item, arg-type]
+    work.losses, work.owners = 3, {"a lost worker"}
+    pieces = work.halves()
+    assert [(piece.requests, piece.losses, piece.owners) for piece in pieces] == [
+        (2, 2, {"a lost worker"}),
+        (3, 2, {"a lost worker"}),
+    ]
