@@ -1,17 +1,18 @@
 """An S3 that only lists: two million keys, pages rendered beforehand, each answer after a delay.
 
 `python -m benchmarks.listing_server [--count N] [--delay SECONDS]` prints its port and serves until it is killed.
-Its buckets are shapes of key spaces: `flat`, `deep`, `hot` and `unicode`. Pages are rendered in memory before the first
-request, so that an answer costs the server a search and a copy; a page that begins in the middle of a rendered one is
-put together from two.
+Its buckets are shapes of key spaces: `flat`, `deep`, `hot` and `unicode`. All keys are rendered in memory before the
+first request, so that an answer costs the server a search and a copy, wherever a page begins.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 from xml.sax.saxutils import escape
@@ -54,13 +55,17 @@ SHAPES: dict[str, Callable[[int], list[str]]] = {"flat": _flat, "deep": _deep, "
 
 
 class Bucket:
-    """The keys of one bucket, and each of them rendered."""
+    """The keys of one bucket, rendered one after the other."""
 
     def __init__(self, name: str, keys: list[str]) -> None:
         self._name = name
         self.keys = sorted(keys)
-        step = range(0, len(self.keys), _PAGE)
-        self._rendered = [b"".join(map(_render, self.keys[start : start + _PAGE])) for start in step]
+        self._starts = array("Q", [0])  # of each key in what is rendered, and the end of it
+        self._rendered = bytearray()
+        for start in range(0, len(self.keys), _PAGE):
+            rendered = list(map(_render, self.keys[start : start + _PAGE]))
+            self._starts.extend(accumulate(map(len, rendered[1:]), initial=self._starts[-1] + len(rendered[0])))
+            self._rendered += b"".join(rendered)
 
     def page(self, query: dict[str, str]) -> bytes:
         """Returns the page that a query of ListObjectsV2 asks for."""
@@ -81,12 +86,8 @@ class Bucket:
         )
         if more:
             head += f"<NextContinuationToken>{end}</NextContinuationToken>"
-        number, offset = divmod(start, _PAGE)
-        if not offset and end - start == min(_PAGE, len(self.keys) - start):
-            body = self._rendered[number] if start < end else b""
-        else:
-            body = b"".join(map(_render, self.keys[start:end]))
-        return head.encode() + body + b"</ListBucketResult>"
+        body = memoryview(self._rendered)[self._starts[start] : self._starts[end]]
+        return b"".join((head.encode(), body, b"</ListBucketResult>"))
 
 
 def _render(key: str) -> bytes:

@@ -19,6 +19,12 @@ from dxflow_async.transfer.retry import Attempts
 
 __all__ = ["read_object", "read_whole"]
 
+_LARGE = 1 << 20
+"""Objects of this size are received by a thread, which waits for many bytes at a time; the loop wakes for any."""
+
+_BLOCK = 256 << 10
+"""How much a thread receives before it is summed and put into place, while it is still in the processor's cache."""
+
 
 async def read_object(
     resources: Resources, find: Callable[[], Awaitable[Area]], path: str, start: int | None, end: int | None
@@ -49,26 +55,40 @@ async def read_whole(
 ) -> bytearray | memoryview:
     """Returns the bytes `[start, end)` of an object at once; see `AsyncAreaStorage.read`.
 
-    The bytes arrive in what `memory` returns for their number, and stay there. `read_object` copies each piece, and its
-    stream reads each in a task of its own.
+    The bytes are put into what `memory` returns for their number, and stay there. `read_object` copies each piece, and
+    its stream reads each in a task of its own.
     """
     start = _checked(start, end)
     area = await find()
     if start == end:
         return memory(0)
     reader, limit = await _opened(resources, area, path, start, end)
-    crc, sums, filled = 0, _sums(area, reader) or reader.crc32c is not None, 0
+    sums = _sums(area, reader) or reader.crc32c is not None
+    crc, filled = 0, 0
+
+    def take(piece: memoryview) -> None:
+        nonlocal crc, filled
+        crc = crc32c(piece, crc) if sums else 0
+        end = min(filled + len(piece), len(view))
+        view[filled:end] = piece[: end - filled]
+        filled = end
+
     try:
         data = memory(reader.size)
         view = memoryview(data)
+        threaded = limit is not None and len(data) >= _LARGE
+        block = memoryview(bytearray(_BLOCK)) if threaded else None
         while filled < len(data):
-            fill = partial(reader.readinto, view[filled:])
-            got = await (fill() if limit is None else limit.run(fill, kind="bytes"))
+            if block is not None:
+                receive = partial(reader.stream_to, block, take, resources.threads.run)
+            else:
+                receive = partial(reader.readinto, view[filled:])
+            got = await (receive() if limit is None else limit.run(receive, kind="bytes"))
             if not got:
                 raise _ended(area, path, filled, len(data))
-            if sums:
-                crc = crc32c(view[filled : filled + got], crc)
-            filled += got
+            if block is None:
+                crc = crc32c(view[filled : filled + got], crc) if sums else 0
+                filled += got
     finally:
         await reader.aclose()
     await _compare(resources, area, path, reader, crc if sums else None)

@@ -75,7 +75,7 @@ class _Range:
         self.pages: deque[Page] = deque()
         self.request: asyncio.Task[Page] | None = None
         self.ended = False
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.unbounded = high is None
         self.first: str | None = None
         self.expected: Page | None = None
@@ -131,6 +131,8 @@ class _Listing:
         self._running: dict[asyncio.Task[Page], _Range] = {}
         self._cancelled: list[asyncio.Task[Page]] = []
         self._buffered = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._next: asyncio.Handle | None = None
         self._call, self._go_on, self._start_after = call, go_on, start_after
         self._begun: Any = begun.cursor
         """The cursor to go on by; None once the service has begun a page at the key that was requested."""
@@ -154,17 +156,18 @@ class _Listing:
                 del self._ranges[0]
                 continue
             self.start_requests()
-            done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            for request in done:
-                if (found := self._running.pop(request, None)) is not None:
-                    self._answered(found, request)
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
         return None
 
     async def aclose(self) -> None:
         """Ends the requests that nobody waits for; their errors are dropped."""
-        for request in self._running:
-            request.cancel()
+        if self._next is not None:
+            self._next.cancel()
         unwanted = (*self._running, *self._cancelled)
+        self._running.clear()
+        for request in unwanted:
+            request.cancel()
         if unwanted:
             await asyncio.wait(unwanted)
 
@@ -173,7 +176,7 @@ class _Listing:
         index = 0
         while index < len(self._ranges) and len(self._running) < min(_REQUESTS, self._pages):
             found = self._ranges[index]
-            if index and self._buffered + len(self._running) >= _BUFFERED:
+            if (index or found.pages) and self._buffered + len(self._running) >= _BUFFERED:
                 return
             if found.request is None and not found.ended and found.error is None:
                 self._request(found)
@@ -187,6 +190,25 @@ class _Listing:
         page = self._start_after(found.position) if found.cursor is None else self._go_on(found.cursor)
         found.request = asyncio.create_task(page)
         self._running[found.request] = found
+        found.request.add_done_callback(self._done)
+
+    def _done(self, request: asyncio.Task[Page]) -> None:
+        """Takes an answer as it arrives, and asks for more, whatever the caller does meanwhile."""
+        found = self._running.pop(request, None)
+        if found is None:
+            return  # nobody wants it any more
+        if request.cancelled():
+            found.request, found.error = None, asyncio.CancelledError()
+        else:
+            self._answered(found, request)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+        if self._next is None:  # once for all answers that are there: they tell what is not worth a request
+            self._next = asyncio.get_running_loop().call_soon(self._go_ahead)
+
+    def _go_ahead(self) -> None:
+        self._next = None
+        self.start_requests()
 
     def _cut(self, found: _Range) -> _Range | None:
         """Cuts the later half off a range that is long; returns it."""
