@@ -369,8 +369,6 @@ class AsyncAreaStorage(AreaFiles):
         place = directory(area.place(path))
         if not place.key:
             return
-        if area.provider.features.buckets and "/" not in place.key.strip("/"):
-            raise unsupported(area, "mkdir", path, "buckets are made with the cloud's own tools, such as aws s3 mb")
         place.check_target("mkdir", directory=True)
         if not area.provider.real_directories:
             raise unsupported(area, "mkdir", path, "directories are not real there; write an object below it")

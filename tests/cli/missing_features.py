@@ -29,6 +29,7 @@ REFUSED: dict[str, list[tuple[str, int, str]]] = {
     "many commands from one file": [("run commands.txt", 2, "--files-from")],
     "make and remove buckets": [
         ("mb s3://new-bucket", 2, "aws s3 mb"),
+        ("mkdir aws:/new-bucket", 1, "aws s3 mb"),
         ("make https://account.blob.core.windows.net/box", 2, "own tools"),
         ("rb s3://{bucket}", 2, "own tools"),
     ],

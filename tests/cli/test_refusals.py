@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, UnsupportedError
+from dxflow_async import AsyncSession, UnsafePathError, UnsupportedError
 from dxflow_async.cli.app import make_app
 from dxflow_async.cli.elsewhere import COMMANDS, OPTIONS
 from dxflow_async.cli.help_pages import DIRECTORY
@@ -88,8 +88,9 @@ async def test_buckets_are_neither_made_nor_removed(configured: SeaweedFS, bucke
     """`mkdir` of a bucket says by what it is made; `rm -r` empties one that is written with a slash, and leaves it."""
     async with AsyncSession() as session:
         storage = session.get_storage_manager().at("aws")
-        with pytest.raises(UnsupportedError, match="aws s3 mb"):
-            await storage.mkdir("/no-such-bucket/")
+        for call in (storage.mkdir, lambda path: storage.write(path, b"1")):
+            with pytest.raises(UnsafePathError, match="aws s3 mb"):
+                await call("/no-such-bucket")
         with pytest.raises(UnsupportedError, match="write an object below it"):
             await storage.mkdir(f"/{bucket}/directory")
         assert await storage.delete(f"/{bucket}/") == 1
