@@ -91,6 +91,13 @@ def _entries(documentation: str, section: str) -> set[str]:
     return names
 
 
+def _is_made_by_packages(cls: object) -> bool:
+    """Returns whether something is a class of this package whose constructor others call: no protocol, and no error."""
+    if not (inspect.isclass(cls) and cls.__module__.startswith("dxflow_async")):
+        return False
+    return not issubclass(cls, BaseException | str) and not getattr(cls, "_is_protocol", False)
+
+
 def _missing(name: str, function: Callable[..., Any], documentation: str) -> set[str]:
     """Returns the parameters that the documentation does not name; of `**options`, each option or the name itself."""
     missing, told = set(), _entries(documentation, "Args:") | {"self", "cls"}
@@ -129,6 +136,15 @@ def test_classes_that_users_make_name_their_arguments(cls: type) -> None:
         inspect.getdoc(inspect.getattr_static(cls, "__init__")) or "", "Args:"
     )
     assert inspect.signature(cls).parameters.keys() - told == set()
+
+
+@pytest.mark.parametrize("name", [name for name, cls in _DOOR.items() if _is_made_by_packages(cls)])
+def test_classes_that_packages_make_name_their_arguments(name: str) -> None:
+    """Each argument of their constructors is in `Args` or `Attributes` of the class, or of one that it extends."""
+    documented = [inspect.cleandoc(base.__doc__ or "") for base in _DOOR[name].__mro__]
+    told = {word for text in documented for section in ("Args:", "Attributes:") for word in _entries(text, section)}
+    given = {each for each in inspect.signature(_DOOR[name]).parameters if not each.startswith("_")}
+    assert given - told == set()
 
 
 @pytest.mark.parametrize(("name", "function"), list(_METHODS.values()))

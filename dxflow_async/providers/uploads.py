@@ -33,7 +33,13 @@ class CopyRefusedError(UnsupportedError):
 
 
 class Part(NamedTuple):
-    """The bytes `[offset, offset + size)` of an object; numbers count from 1."""
+    """The bytes `[offset, offset + size)` of an object.
+
+    Attributes:
+        number: the part's place among those of the object, from 1 on.
+        offset: of its first byte.
+        size: in bytes.
+    """
 
     number: int
     offset: int
