@@ -7,8 +7,12 @@ without `await`.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+if sys.platform == "win32":
+    raise ImportError("dxflow-async runs on Linux and macOS; on Windows, install and run it in WSL")
 
 if TYPE_CHECKING:
     __version__: str

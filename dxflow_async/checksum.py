@@ -46,6 +46,13 @@ CRC64NVME = Field(1 << 63, 0x9A6C9329AC4BC9B5)
 def crc32c(data: bytes | bytearray | memoryview, value: int = 0) -> int:
     """Returns the checksum of the bytes before (whose checksum is `value`) followed by `data`.
 
+    Args:
+        data: the bytes.
+        value: the CRC32C of the bytes before; 0 if there are none.
+
+    Returns:
+        The CRC32C, a number of 32 bits.
+
     Example:
         >>> crc32c(b"89", crc32c(b"1234567")) == crc32c(b"123456789") == 0xE3069283
         True

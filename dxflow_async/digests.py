@@ -51,7 +51,16 @@ class ExpectedDigest(NamedTuple):
         return RunningDigest(self.algorithm)
 
     def judge(self, key: str, found: bytes, *, again: bool = False) -> bool | None:
-        """Returns whether a computed digest is this one; see `PresumedDigest.judge`."""
+        """Returns whether a computed digest is this one; see `PresumedDigest.judge`.
+
+        Args:
+            key: the object's; without effect here.
+            found: the computed digest, the highest byte first.
+            again: without effect here, because the digest is certain.
+
+        Returns:
+            True or False, never None.
+        """
         return found == self.value
 
 
@@ -116,7 +125,11 @@ class RunningDigest:
         self._state = _NEW[algorithm]()
 
     def update(self, data: Buffer) -> None:
-        """Adds the next bytes. Blocks while they are hashed."""
+        """Adds the next bytes. Blocks while they are hashed.
+
+        Args:
+            data: of any size.
+        """
         self._state.update(data)
 
     @property

@@ -25,18 +25,37 @@ class Body(Protocol):
     """Bytes to be written: their number, their CRC32C if it is known, and the buffers in order."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """The number of bytes."""
+
     @property
-    def crc32c(self) -> int | None: ...
+    def crc32c(self) -> int | None:
+        """The CRC32C of all bytes; None if it is not known."""
+
     def __aiter__(self) -> AsyncIterator[Buffer]: ...
 
 
 class StreamedBody(Body, Protocol):
     """A body that can be read once, into buffers of the writer or through them: see `Reader`."""
 
-    async def read(self) -> Buffer: ...
-    async def readinto(self, buffer: memoryview) -> int: ...
-    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int: ...
+    async def read(self) -> Buffer:
+        """Returns the next bytes, as many as are at hand; nothing at the end."""
+
+    async def readinto(self, buffer: memoryview) -> int:
+        """Writes the next bytes into a buffer and returns how many; 0 at the end. Fewer than fit are no end.
+
+        Args:
+            buffer: is filled from its first byte on.
+        """
+
+    async def stream_to(self, buffer: memoryview, write: Write, run: Run) -> int:
+        """Passes the next bytes through a buffer to `write` and returns how many; 0 at the end.
+
+        Args:
+            buffer: scratch space.
+            write: takes the bytes, and blocks.
+            run: executes `write` in a worker thread.
+        """
 
 
 @asynccontextmanager
@@ -51,13 +70,30 @@ async def chunks_of(body: Body) -> AsyncIterator[AsyncIterator[Buffer]]:
 
 
 def is_streamed(body: Body) -> TypeGuard[StreamedBody]:
-    """Returns whether a body is a `StreamedBody`. A check of a runtime protocol takes a hundred times as long."""
+    """Returns whether a body is a `StreamedBody`. A check of a runtime protocol takes a hundred times as long.
+
+    Args:
+        body: a body that is to be written.
+
+    Returns:
+        True if it can be read into buffers, and only once.
+
+    Example:
+        >>> is_streamed(Buffered((b"abc",), 3))
+        False
+    """
     return hasattr(body, "readinto")
 
 
 @dataclass(slots=True)
 class Buffered:
-    """A body in memory, which can be sent again."""
+    """A body in memory, which can be sent again.
+
+    Attributes:
+        chunks: the buffers in order.
+        size: of all of them, in bytes.
+        crc32c: of all bytes; None if it is not known.
+    """
 
     chunks: Sequence[Buffer]
     size: int

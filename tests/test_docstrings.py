@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import doctest
 import inspect
 import re
 import typing
@@ -13,18 +14,33 @@ from typing import Any
 import pytest
 
 import dxflow_async
-from dxflow_async import AsyncAreaStorage, AsyncSession, AsyncStorageManager, AsyncUnitStorage, Session, StoragePath
+from dxflow_async import (
+    AsyncAreaStorage,
+    AsyncSession,
+    AsyncStorageManager,
+    AsyncUnitStorage,
+    Session,
+    StoragePath,
+    providers,
+)
 from dxflow_async.blocking.area_storage import AreaStorage
 from dxflow_async.blocking.compute import ComputeManager, ComputeUnit, UnitStorage
 from dxflow_async.blocking.files import FileWriter
 from dxflow_async.blocking.storage import StorageManager
-from dxflow_async.providers import Provider
 from dxflow_async.testing import BrokenBody, ProviderContract, ProviderUnderTest, body, session_resources
+
+_DOOR = {name: getattr(providers, name) for name in providers.__all__}
+"""What packages that add a provider import."""
+
+_DOOR_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    name: function for name, each in _DOOR.items() if inspect.isfunction(function := inspect.unwrap(each))
+}
 
 _CLASSES = sorted(
     {each for name in dxflow_async.__all__ if inspect.isclass(each := getattr(dxflow_async, name))}
     | {AreaStorage, ComputeManager, ComputeUnit, FileWriter, StorageManager, UnitStorage}
-    | {BrokenBody, Provider, ProviderContract, ProviderUnderTest},
+    | {each for each in _DOOR.values() if inspect.isclass(each) and each.__module__.startswith("dxflow_async")}
+    | {BrokenBody, ProviderContract, ProviderUnderTest},
     key=lambda cls: cls.__name__,
 )
 """The public classes, those that only a `Session` returns, and those that authors of providers subclass or make."""
@@ -58,7 +74,8 @@ _METHODS = {
     for name, function in _methods(cls)
     if not name.startswith("test_")  # of the conformance suite; pytest fills in what they take
 } | {
-    function: pytest.param(function.__name__, function, id=function.__name__) for function in (body, session_resources)
+    function: pytest.param(function.__name__, function, id=function.__name__)
+    for function in (body, session_resources, *_DOOR_FUNCTIONS.values())
 }
 
 
@@ -72,6 +89,13 @@ def _entries(documentation: str, section: str) -> set[str]:
         elif inside and re.match(r" {4}\S.*?:", line):
             names |= set(re.findall(r"\w+", line.partition(":")[0]))
     return names
+
+
+def _is_made_by_packages(cls: object) -> bool:
+    """Returns whether something is a class of this package whose constructor others call: no protocol, and no error."""
+    if not (inspect.isclass(cls) and cls.__module__.startswith("dxflow_async")):
+        return False
+    return not issubclass(cls, BaseException | str) and not getattr(cls, "_is_protocol", False)
 
 
 def _missing(name: str, function: Callable[..., Any], documentation: str) -> set[str]:
@@ -114,6 +138,15 @@ def test_classes_that_users_make_name_their_arguments(cls: type) -> None:
     assert inspect.signature(cls).parameters.keys() - told == set()
 
 
+@pytest.mark.parametrize("name", [name for name, cls in _DOOR.items() if _is_made_by_packages(cls)])
+def test_classes_that_packages_make_name_their_arguments(name: str) -> None:
+    """Each argument of their constructors is in `Args` or `Attributes` of the class, or of one that it extends."""
+    documented = [inspect.cleandoc(base.__doc__ or "") for base in _DOOR[name].__mro__]
+    told = {word for text in documented for section in ("Args:", "Attributes:") for word in _entries(text, section)}
+    given = {each for each in inspect.signature(_DOOR[name]).parameters if not each.startswith("_")}
+    assert given - told == set()
+
+
 @pytest.mark.parametrize(("name", "function"), list(_METHODS.values()))
 def test_methods_name_their_parameters(name: str, function: Callable[..., Any]) -> None:
     """Each method begins with a whole sentence, and names each of its parameters in `Args`."""
@@ -121,6 +154,31 @@ def test_methods_name_their_parameters(name: str, function: Callable[..., Any]) 
     assert documentation
     assert documentation.splitlines()[0].endswith(".")
     assert _missing(name, function, documentation) == set()
+
+
+def _example(documentation: str) -> str:
+    """Returns the code of an example, without what it prints."""
+    _, found, example = documentation.partition("\nExample:\n")
+    assert found
+    code = "".join(each.source for each in doctest.DocTestParser().get_examples(inspect.cleandoc(example)))
+    assert code
+    return code
+
+
+@pytest.mark.parametrize("name", list(_DOOR_FUNCTIONS))
+def test_functions_of_the_providers_door_are_whole(name: str) -> None:
+    """Each says what it returns, if anything, and has an example that is valid Python and prints what it says."""
+    function = _DOOR_FUNCTIONS[name]
+    documentation = inspect.getdoc(function) or ""
+    returns = inspect.signature(function).return_annotation != "None"
+    assert ("\nReturns:\n" in documentation) is returns
+    ast.parse(_example(documentation))
+    examples = doctest.DocTestFinder(recurse=False).find(
+        function, name, globs=vars(inspect.getmodule(function)) | _DOOR
+    )
+    for each in examples:
+        if any(line.want for line in each.examples):
+            assert doctest.DocTestRunner().run(each).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnknownOptionError
 
 from dxflow_async.blocking.tables import write_line
+from dxflow_async.cli.elsewhere import COMMANDS, OPTIONS
 from dxflow_async.cli.json_lines import error_line, wants_json
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.status import STATUSES, USAGE, complain, reported
@@ -80,6 +81,8 @@ def _usage_error(error: CycloptsError) -> str:
     """Returns the message of the parser as one line that says what to do."""
     text = " ".join(str(error).replace(STREAM, "-").split()).rstrip(".")
     text = re.sub(r"\.? Available commands: .*", "", text)
+    if (advice := _advice(error)) is not None:
+        text = f"{re.sub(r'[.]? Did you mean .*', '', text)}; {advice}"
     text = re.sub(r'\. Did you mean "?(.+?)"?\?', r"; did you mean \1?", text)
     text = re.sub(
         r"Invalid value (.*) for (\S+): unable to convert (.*) into (\S+)",
@@ -88,6 +91,15 @@ def _usage_error(error: CycloptsError) -> str:
     )
     command = " ".join(("dxflow-async help", *(error.command_chain or ())))
     return f"{text[:1].lower()}{text[1:]}{'' if text.endswith('?') else ';'} {command} explains it"
+
+
+def _advice(error: CycloptsError) -> str | None:
+    """Returns what does the same as a command or an option that another tool has."""
+    if isinstance(error, UnknownCommandError) and not error.command_chain:
+        return COMMANDS.get((error.unused_tokens or [""])[0])
+    if isinstance(error, UnknownOptionError):
+        return OPTIONS.get((error.token.keyword or error.token.value).partition("=")[0])
+    return None
 
 
 def make_app() -> App:

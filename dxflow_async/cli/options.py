@@ -38,7 +38,8 @@ class Choice:
     """Which items are taken.
 
     Attributes:
-        include: Only names that match this pattern, such as *.csv or raw/**; may be given several times.
+        include: Only names that match this pattern, such as *.csv, raw/** or re:run-[0-9]+/.*; may be given several
+            times.
         exclude: No names that match this pattern; may be given several times.
         files_from: Only the names in this file, one a line, relative to the directory; - is standard input.
         newer: Only what changed since then: an age such as 2d, or a date such as 2026-11-30.

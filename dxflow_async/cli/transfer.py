@@ -29,6 +29,7 @@ from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
+from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import CallOptions
@@ -75,6 +76,7 @@ def cp(
     recursive: Recursive = False,
     choice: Choice = _ALL,
     writing: Writing = _REPLACE,
+    symlinks: Symlinks = "follow",
     dry_run: DryRun = False,
     public: Flag = False,
     output: Output = _PLAIN,
@@ -91,6 +93,8 @@ def cp(
             into, else the new name, - for standard output, or a pipe or device, which is written into. An existing
             local directory counts as written with the slash.
         recursive: Accepted, and not needed: directories are copied with everything in them.
+        symlinks: Links below directories are followed, skipped, or kept as objects NAME.rclonelink, which become links
+            again.
         dry_run: Only print what would be copied.
         public: Remote locations are in the account's public storage.
     """
@@ -101,10 +105,23 @@ def cp(
             raise ConfigurationError("--report shows no streams; give places of files on both sides")
         if choice != _ALL:
             raise ConfigurationError("a stream is no directory to choose from; leave out --include and the like")
+        if symlinks != "follow":
+            raise ConfigurationError("a stream has no links below it; leave out --symlinks")
         copy = StreamCopy(sources, dst, *streams, public, output.json, output.quiet, output.shown)
         return copy.preview() if dry_run else copy.run(writing, account, pace)
     return _relocate(
-        sources, dst, choice, writing, output, account, pace, workers, move=False, dry_run=dry_run, public=public
+        sources,
+        dst,
+        choice,
+        writing,
+        output,
+        account,
+        pace,
+        workers,
+        symlinks=symlinks,
+        move=False,
+        dry_run=dry_run,
+        public=public,
     )
 
 
@@ -113,6 +130,7 @@ def mv(
     recursive: Recursive = False,
     choice: Choice = _ALL,
     writing: Writing = _REPLACE,
+    symlinks: Symlinks = "follow",
     dry_run: DryRun = False,
     public: Flag = False,
     output: Output = _PLAIN,
@@ -125,6 +143,7 @@ def mv(
     Args:
         places: The sources, and at the end the destination, as for cp.
         recursive: Accepted, and not needed: directories are moved with everything in them.
+        symlinks: As for cp.
         dry_run: Only print what would be moved.
         public: Remote locations are in the account's public storage.
     """
@@ -133,7 +152,18 @@ def mv(
     if STREAM in (*sources, dst):
         raise ConfigurationError("mv has no use for -; cp reads standard input and writes standard output")
     return _relocate(
-        sources, dst, choice, writing, output, account, pace, workers, move=True, dry_run=dry_run, public=public
+        sources,
+        dst,
+        choice,
+        writing,
+        output,
+        account,
+        pace,
+        workers,
+        symlinks=symlinks,
+        move=True,
+        dry_run=dry_run,
+        public=public,
     )
 
 
@@ -288,6 +318,7 @@ def _relocate(
     pace: Pace,
     workers: OnWorkers,
     *,
+    symlinks: Symlinks,
     move: bool,
     dry_run: bool,
     public: bool,
@@ -295,8 +326,11 @@ def _relocate(
     """Copies or moves, or only prints what would be; returns the exit status."""
     _check_report(output, dry_run=dry_run)
     if dry_run:
+        if symlinks != "follow":
+            raise ConfigurationError("--dry-run shows what links lead to; leave out --symlinks")
         return preview(sources, dst, choice, account, move=move, public=public, json=output.json, quiet=output.quiet)
     arguments = {"storage_type": area_name(public=public), **choice.arguments(), **writing.arguments()}
+    arguments["symlinks"] = symlinks
 
     async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
         call = session.move if move else session.copy

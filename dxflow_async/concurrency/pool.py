@@ -27,6 +27,9 @@ async def for_each(items: Iterable[T] | AsyncIterable[T], work: Callable[[T], Aw
 
     Raises:
         Exception: the first exception of `work` or `items`. The other calls are cancelled.
+
+    Example:
+        >>> await for_each(keys, delete_one, workers=16)
     """
     if isinstance(items, AsyncIterable):
         await _for_each_of_stream(items, work, workers)

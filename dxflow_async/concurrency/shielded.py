@@ -34,6 +34,16 @@ async def clean_up(
         operation: the clean-up. It is cancelled if it takes too long, which is not an error.
         seconds: for which it may run.
         after_cancellation: the seconds begin with a cancellation that arrives; without one, they do not.
+
+    Raises:
+        Exception: that of the clean-up.
+
+    Example:
+        >>> try:
+        ...     await upload.finish(receipts, None)
+        ... except BaseException:
+        ...     await clean_up(upload.abort())
+        ...     raise
     """
     running = asyncio.ensure_future(operation)
     cancelled: asyncio.CancelledError | None = None
@@ -74,6 +84,15 @@ async def finish_or_undo(
         operation: the request.
         late: undoes the operation, or notes what has to be undone.
         matters: returns whether the operation may have had an effect by now. If not, it is cancelled too.
+
+    Returns:
+        What `operation` returns.
+
+    Raises:
+        Exception: that of `operation`.
+
+    Example:
+        >>> upload = await finish_or_undo(self.create_upload(key), lambda upload: upload.abort())
     """
     running = asyncio.ensure_future(operation)
 

@@ -97,6 +97,17 @@ class Threads:
         """Runs `function(*args)` in a thread and returns its result.
 
         A cancelled call waits for the function to end and drops its result, so that the caller can clean up safely.
+
+        Args:
+            function: it may block.
+            args: its arguments.
+
+        Returns:
+            What the function returns.
+
+        Raises:
+            SessionClosedError: after `close`.
+            Exception: that of the function.
         """
         call = self._new_call(function, args)
         self._calls.put(call)
@@ -116,6 +127,9 @@ class Threads:
         Args:
             function, args: as for `run`.
             release: closes the result again, in the same thread, if the call is cancelled.
+
+        Returns:
+            What the function returns.
         """
         opened: list[T] = []
 
@@ -131,11 +145,25 @@ class Threads:
         return opened[0]
 
     async def finish(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Like `run`, for clean-up. After `close` there is no thread, and the function runs here."""
+        """Like `run`, for clean-up. After `close` there is no thread, and the function runs here.
+
+        Args:
+            function, args: as for `run`.
+
+        Returns:
+            What the function returns.
+        """
         return function(*args) if self._closed else await self.run(function, *args)
 
     async def run_short(self, function: Callable[[*Ts], T], *args: *Ts) -> T:
-        """Like `run`, for a call that takes some microseconds unless the disk is slow. Others share its thread."""
+        """Like `run`, for a call that takes some microseconds unless the disk is slow. Others share its thread.
+
+        Args:
+            function, args: as for `run`.
+
+        Returns:
+            What the function returns.
+        """
         call = self._new_call(function, args)
         gathered = self._gathered
         gathered.append(call)

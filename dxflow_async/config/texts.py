@@ -41,6 +41,10 @@ def trim_texts(settings: Any, *names: str, passwords: Iterable[str] = ()) -> Non
         settings: the settings.
         names: the texts around which no white space can be meant.
         passwords: the texts around which no line break can be meant.
+
+    Example:
+        >>> def __post_init__(self) -> None:
+        ...     trim_texts(self, "endpoint", "user", passwords=["password"])
     """
     for name in names:
         _replace(settings, name, _BLANKS)

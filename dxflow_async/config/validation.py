@@ -129,6 +129,9 @@ def check_endpoint(section: str, endpoint: str | None, *, path: bool) -> None:
 
     Raises:
         ConfigurationError: the endpoint is not valid.
+
+    Example:
+        >>> check_endpoint("dav", "https://dav.example.org/files", path=True)
     """
     pattern, allowed = r"(?i:https?)://[^/?#\s]+/?", "http(s)://host[:port]"
     if path:

@@ -39,7 +39,12 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 class Throttle(Protocol):
     """A cap on bytes a second."""
 
-    async def take(self, size: int) -> None: ...
+    async def take(self, size: int) -> None:
+        """Waits until so many bytes may pass.
+
+        Args:
+            size: the bytes that were just received, or are about to be sent.
+        """
 
 
 @dataclass(slots=True)

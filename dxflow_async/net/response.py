@@ -74,6 +74,9 @@ class Response(ABC):
 
         Fewer bytes than fit mean that the body ended or broke off; 0 means that it ended.
 
+        Args:
+            buffer: is filled from its first byte on.
+
         Raises:
             ConnectionBrokenError, StalledError: as `read`, once no bytes are left that arrived before.
         """

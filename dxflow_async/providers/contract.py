@@ -53,7 +53,19 @@ __all__ = [
 
 
 def page_size(*, recursive: bool, first: bool) -> int:
-    """Returns how many entries to ask for: few on the first page of a tree, so that work on it begins early."""
+    """Returns how many entries to ask for: few on the first page of a tree, so that work on it begins early.
+
+    Args:
+        recursive: whether the listing is of a whole tree.
+        first: whether it is its first page.
+
+    Returns:
+        The number of entries.
+
+    Example:
+        >>> page_size(recursive=True, first=True), page_size(recursive=True, first=False)
+        (200, 1000)
+    """
     return 200 if recursive and first else 1000
 
 

@@ -68,6 +68,13 @@ class Call(NamedTuple):
             cls: the error's class.
             text: what went wrong.
             details: further attributes of the error, such as `status`.
+
+        Returns:
+            The error, to be raised.
+
+        Example:
+            >>> str(Call("DAV", "read", "/a").error(StorageError, "it is locked", status=423))
+            'DAV read of /a failed: it is locked'
         """
         if details.get("request_id"):
             text = f"{text} (request {details['request_id']:.100})"
@@ -211,7 +218,13 @@ class HTTP:
 
 @dataclass(slots=True)
 class HTTPReader(Reader):
-    """The body of a response as a `Reader`."""
+    """The body of a response as a `Reader`.
+
+    Attributes:
+        http: the client that the response came by.
+        call: the read, for errors.
+        response: the response; it is closed with the reader.
+    """
 
     entry: Entry
     size: int
@@ -269,6 +282,13 @@ async def read_error_body(response: Response, max_size: int = ERROR_BODY_SIZE) -
     Args:
         response: what is read. If it breaks off, the bytes that arrived are returned.
         max_size: the most bytes that are returned.
+
+    Returns:
+        The bytes, perhaps none.
+
+    Example:
+        >>> if response.status >= 400:
+        ...     reason = (await read_error_body(response)).decode(errors="replace")
     """
     pieces, size = [], 0
     try:

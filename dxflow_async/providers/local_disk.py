@@ -25,17 +25,28 @@ class LocalDisk(ABC):
     def path(self, key: str) -> str:
         """Returns the path of a key, without a look at the disk.
 
+        Args:
+            key: of a file or a directory; there need not be one.
+
         Raises:
             UnsafePathError: the key would lie outside `root`, or is not a valid name.
         """
 
     @abstractmethod
     async def real_path(self, key: str) -> str:
-        """Returns the path of a key with all symbolic links resolved."""
+        """Returns the path of a key with all symbolic links resolved.
+
+        Args:
+            key: of a file or a directory; there need not be one.
+        """
 
     @abstractmethod
     async def is_link(self, key: str) -> bool:
-        """Returns whether a key is a symbolic link."""
+        """Returns whether a key is a symbolic link.
+
+        Args:
+            key: of a file, a directory or a link.
+        """
 
     def mark_links(self) -> None:
         """Makes listings report symbolic links with their target in `Entry.link`, instead of following them."""
@@ -57,13 +68,20 @@ class LocalDisk(ABC):
 
     @abstractmethod
     async def exists(self, key: str) -> bool:
-        """Returns whether there is anything under a key, a broken link included."""
+        """Returns whether there is anything under a key, a broken link included.
+
+        Args:
+            key: of a file, a directory or a link.
+        """
 
     @abstractmethod
     async def folds_names(self, key: str) -> bool:
         """Returns whether names in a directory that differ only in case or Unicode form are the same file's.
 
         The directory is made where it is missing, and a temporary file is in it for a moment.
+
+        Args:
+            key: the directory's.
 
         Raises:
             StorageError: the directory cannot be written to.
@@ -81,7 +99,12 @@ class LocalDisk(ABC):
 
     @abstractmethod
     async def sync_renamed(self, source: str, key: str) -> None:
-        """Waits until a rename is on disk. Renames that wait at the same time are synced together."""
+        """Waits until a rename is on disk. Renames that wait at the same time are synced together.
+
+        Args:
+            source: the old key.
+            key: the new key.
+        """
 
     @abstractmethod
     def leftovers(self, directory: str, owner_ids: Collection[str]) -> list[str]:
@@ -90,6 +113,9 @@ class LocalDisk(ABC):
         Args:
             directory: a path.
             owner_ids: those of the sessions.
+
+        Returns:
+            Absolute paths.
 
         Raises:
             OSError: the directory cannot be read.
@@ -110,4 +136,10 @@ class LocalDisk(ABC):
         """Returns the MD5 of a small file whose bytes are in memory anyway; blocks for some 30 microseconds.
 
         None for any other file, and for one that is no longer the version of `entry`.
+
+        Args:
+            entry: the file, as a listing or `stat` reported it.
+
+        Returns:
+            The MD5 in small hexadecimal digits; None.
         """

@@ -56,6 +56,9 @@ class Reader(ABC):
     async def readinto(self, buffer: memoryview) -> int:
         """Writes the next bytes into a buffer and returns how many; 0 at the end. Fewer than fit are no end.
 
+        Args:
+            buffer: is filled from its first byte on.
+
         Raises:
             StorageError: as `read`.
         """

@@ -126,6 +126,13 @@ def provider_kinds() -> Mapping[str, ProviderKind]:
 
     Looking one up raises `KeyError` when there is none of that name, and `ConfigurationError` when its package is
     broken or speaks another version of the contract. The mapping is made once in a process.
+
+    Returns:
+        A mapping that is filled as it is asked.
+
+    Example:
+        >>> provider_kinds()["s3"].schemes
+        ('s3',)
     """
     return _kinds()
 
@@ -138,8 +145,15 @@ def create_provider(kind_name: str, settings: Any, resources: ProviderResources)
         settings: of the kind's settings class.
         resources: the session's.
 
+    Returns:
+        The provider, which has done no I/O yet: `Provider.connect` is the first.
+
     Raises:
         ConfigurationError: there is no such kind, its package cannot be used, or the settings are not valid.
+
+    Example:
+        >>> provider = create_provider("s3", S3Settings(endpoint="https://minio.example.org"), resources)
+        >>> await provider.connect()
     """
     kinds = _kinds()
     if kind_name not in kinds:

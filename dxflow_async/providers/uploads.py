@@ -33,7 +33,13 @@ class CopyRefusedError(UnsupportedError):
 
 
 class Part(NamedTuple):
-    """The bytes `[offset, offset + size)` of an object; numbers count from 1."""
+    """The bytes `[offset, offset + size)` of an object.
+
+    Attributes:
+        number: the part's place among those of the object, from 1 on.
+        offset: of its first byte.
+        size: in bytes.
+    """
 
     number: int
     offset: int
@@ -73,6 +79,13 @@ class Upload(ABC):
     @abstractmethod
     async def write_part(self, part: Part, body: Body) -> PartReceipt:
         """Writes one part. A part that was written before is replaced.
+
+        Args:
+            part: its number, its offset and its size in bytes.
+            body: its bytes, with the CRC32C that they have, if it is known.
+
+        Returns:
+            What `finish` needs of it.
 
         Raises:
             ChecksumMismatchError: the body does not have the CRC32C that it announces.
@@ -115,7 +128,19 @@ class Upload(ABC):
         return False
 
     async def copy_part(self, part: Part, source: Entry) -> PartReceipt:
-        """Fills one part from another object of this provider, where `Features.copy` is set."""
+        """Fills one part from another object of this provider, where `Features.copy` is set.
+
+        Args:
+            part: its number, its offset in both objects, and its size in bytes.
+            source: the object to copy from, with its etag.
+
+        Returns:
+            What `finish` needs of it.
+
+        Raises:
+            CopyRefusedError: the service refuses to copy, though the source can be read.
+            PreconditionFailedError: the source has another etag by now.
+        """
         raise TypeError(f"{type(self).__name__} does not copy: Features.copy is not set ({part}, {source.key})")
 
 

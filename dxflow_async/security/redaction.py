@@ -32,7 +32,18 @@ class Secret(str):
 
 
 def printable(text: str) -> str:
-    """Returns the text with control characters and changes of direction as escapes: no terminal obeys it."""
+    """Returns the text with control characters and changes of direction as escapes: no terminal obeys it.
+
+    Args:
+        text: of a service or a file, such as a name.
+
+    Returns:
+        The text with the escapes of Python in the place of such characters.
+
+    Example:
+        >>> printable("a" + chr(27) + "[2J") == "a" + chr(92) + "x1b[2J"
+        True
+    """
     if text.isascii() and text.isprintable():
         return text
     return "".join(_escaped(character) if _is_unsafe(character) else character for character in text)
@@ -40,6 +51,12 @@ def printable(text: str) -> str:
 
 def redacted(text: str) -> str:
     """Returns the text with the credentials and queries of its URLs replaced: a query may hold a signature.
+
+    Args:
+        text: such as the message of a foreign error.
+
+    Returns:
+        The text with `***` in their place.
 
     Example:
         >>> redacted("moved to https://me:pw@host/a/b?sig=abc")

@@ -150,6 +150,27 @@ def test_what_is_stored_with_an_object(command: Command, configured: SeaweedFS, 
     assert command("cp", "tree/a.csv", f"aws:/{bucket}/", "--meta", "team").status == 2
 
 
+def test_symbolic_links(command: Command, configured: SeaweedFS, bucket: str, tree: Path, tmp_path: Path) -> None:
+    """Links below a directory are followed, skipped, or kept as rclone keeps them and made links again."""
+    (tree / "link.csv").symlink_to("a.csv")
+    place = f"aws:/{bucket}"
+    for how, names in (("follow", ["link.csv"]), ("skip", []), ("preserve", ["link.csv.rclonelink"])):
+        assert command("cp", "-q", f"{tree}/", f"{place}/{how}/", "--symlinks", how).status == 0
+        assert [key for key in keys(configured, bucket) if "link" in key] == [f"{how}/{name}" for name in names]
+        assert command("rm", "-r", "-f", "-q", f"{place}/{how}/", "--exclude", "*.rclonelink").status == 0
+    assert command("mv", "-q", f"{place}/preserve/", f"{tmp_path}/back/", "--symlinks", "preserve").status == 0
+    assert os.readlink(tmp_path / "back/link.csv") == "a.csv"
+    for arguments, word in (
+        (("cp", "-n", f"{tree}/", f"{place}/", "--symlinks", "skip"), "--dry-run"),
+        (("cp", "-", f"{place}/x", "--symlinks", "skip"), "stream"),
+        (("cp", f"{tree}/", f"{place}/", "--symlinks", "keep"), "--symlinks"),
+    ):
+        outcome = command(*arguments)
+        assert outcome.status == 2
+        assert word in outcome.stderr
+    assert keys(configured, bucket) == []
+
+
 def test_pace(command: Command, bucket: str, tree: Path) -> None:
     """The settings' names without `max_`, for one command; what is not allowed is named."""
     assert tree.exists()

@@ -50,6 +50,7 @@ _CASES = [
     (("--larger", "1KiB", "--newer", "2d"), {"sub/new.bin"}),
     (("--older", "2d", "--exclude", "*.bin"), {"old.txt"}),
     (("--newer", "2000-01-01", "--include", "sub/"), {"sub/new.txt", "sub/new.bin"}),
+    (("--include", "re:sub/.*", "--exclude", r"re:(.*/)?\w+\.bin"), {"sub/new.txt"}),
 ]
 
 

@@ -224,14 +224,3 @@ def test_the_tables_have_the_variables(document: Path) -> None:
         if any(is_mapping(name) for name in names):
             continue
         assert set(variables) <= {f"DXFLOW_{name.upper().replace('.', '_')}" for name in names}
-
-
-def test_every_cell_of_the_comparison_is_shown() -> None:
-    """In `compared.md` each "yes" of ours names tests that exist; what is not here names none."""
-    lines = (ROOT / "dxflow_async/docs/compared.md").read_text("utf-8").splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")][2:]
-    assert len(rows) > 20
-    for name, ours, *_, shown in rows:
-        files = re.findall(r"`(tests/[^`]+)`", shown)
-        assert bool(files) == ours.startswith("yes"), name
-        assert not [file for file in files if not (ROOT / file).is_file()], name

@@ -78,8 +78,24 @@ class LooksFirst(Provider):
 async def check_condition(provider: Provider, call: Call, key: str, options: ObjectOptions) -> None:
     """Looks an object up, and checks the condition of a write.
 
+    Another writer may come between the look and the write, so this is for services that do not obey conditions
+    themselves: see `Features.atomic_create` and `Features.atomic_replace`.
+
+    Args:
+        provider: looks the object up.
+        call: the write, for errors.
+        key: the object's.
+        options: of the write; without a condition nothing is looked up.
+
     Raises:
-        AlreadyExistsError, PreconditionFailedError: it does not hold.
+        AlreadyExistsError: `options.if_absent` is set, and there is an object.
+        PreconditionFailedError: the object has another etag than `options.if_match`, or there is none.
+        StorageError: as `Provider.stat`.
+
+    Example:
+        >>> async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        ...     await check_condition(self, Call(self.name, "write", f"/{key}"), key, options)
+        ...     return await self.put(key, body)
     """
     if options.if_absent:
         await check_absent(provider, call, key)
@@ -90,8 +106,17 @@ async def check_condition(provider: Provider, call: Call, key: str, options: Obj
 async def check_absent(provider: Provider, call: Call, key: str) -> None:
     """Checks that there is no object.
 
+    Args:
+        provider: looks the object up.
+        call: the write, for errors.
+        key: the object's.
+
     Raises:
         AlreadyExistsError: there is one.
+        StorageError: as `Provider.stat`. A bucket that does not exist is an error, too.
+
+    Example:
+        >>> await check_absent(provider, Call("DAV", "write", "/a.csv"), "a.csv")
     """
     try:
         await provider.stat(key)
@@ -105,8 +130,18 @@ async def check_absent(provider: Provider, call: Call, key: str) -> None:
 async def check_matching(provider: Provider, call: Call, key: str, etag: str) -> None:
     """Checks that an object has an etag.
 
+    Args:
+        provider: looks the object up.
+        call: the write or the deletion, for errors.
+        key: the object's.
+        etag: the one that it has to have, as in `Entry.etag`.
+
     Raises:
-        PreconditionFailedError: it has another one, or there is none.
+        PreconditionFailedError: it has another one or none, or there is no such object.
+        StorageError: as `Provider.stat`.
+
+    Example:
+        >>> await check_matching(provider, Call("DAV", "delete", "/a.csv"), "a.csv", entry.etag)
     """
     try:
         found = await provider.stat(key)

@@ -48,7 +48,20 @@ _BODY_SIZE = 64 << 10
 
 
 def not_the_service(call: Call, seen: str, status: int | None = None) -> StorageError:
-    """Returns the error for an answer that the service would not give; `seen` says what is wrong with it."""
+    """Returns the error for an answer that the service would not give.
+
+    Args:
+        call: the storage call, for the message.
+        seen: what is wrong with the answer, in a few words.
+        status: of the answer, if it has one.
+
+    Returns:
+        A `ServiceError` that is retried a few times.
+
+    Example:
+        >>> not_the_service(Call("DAV", "list", "/a/"), "no XML", 200).retryable
+        True
+    """
     text = (
         f"the answer is not one of the service ({seen}); a sign-in page, a proxy or another server may have answered "
         "in its place: check the network and the endpoint"
@@ -57,7 +70,20 @@ def not_the_service(call: Call, seen: str, status: int | None = None) -> Storage
 
 
 def contradiction(call: Call, seen: str, status: int | None = None) -> StorageError:
-    """Returns the error for an answer that contradicts what is known; `seen` says both."""
+    """Returns the error for an answer that contradicts what is known.
+
+    Args:
+        call: the storage call, for the message.
+        seen: the contradiction: what the answer says, and what was told before.
+        status: of the answer, if it has one.
+
+    Returns:
+        A `ServiceError` that is retried a few times.
+
+    Example:
+        >>> str(contradiction(Call("DAV", "read", "/a"), "4 bytes, where 5 were told before"))[:52]
+        'DAV read of /a failed: the answer contradicts what w'
+    """
     text = f"the answer contradicts what was looked up ({seen}); try again"
     return call.error(ServiceError, text, status=status, max_attempts=FEW_ATTEMPTS)
 
@@ -65,8 +91,16 @@ def contradiction(call: Call, seen: str, status: int | None = None) -> StorageEr
 def check_status(call: Call, response: Response, *allowed: int) -> None:
     """Closes a response and raises if its status is not one that the protocol defines for the request.
 
+    Args:
+        call: the storage call, for errors.
+        response: the answer. It stays open if its status is allowed.
+        allowed: the HTTP statuses that the protocol defines.
+
     Raises:
         ServiceError: the status is not `allowed`.
+
+    Example:
+        >>> check_status(call, response, 200, 206)
     """
     if response.status not in allowed:
         response.close()
@@ -75,7 +109,18 @@ def check_status(call: Call, response: Response, *allowed: int) -> None:
 
 
 async def has_body(response: Response) -> bool:
-    """Returns whether there is a body where the protocol has none; reads it, and releases the connection."""
+    """Returns whether there is a body where the protocol has none; reads it, and releases the connection.
+
+    Args:
+        response: the answer. It is closed; at most 64 KiB of its body are read.
+
+    Returns:
+        True if the body has a byte.
+
+    Example:
+        >>> if await has_body(response):
+        ...     raise not_the_service(call, "a body, where none was expected", response.status)
+    """
     if response.status == 204 or response.headers.get("content-length") == "0":
         response.close()
         return False
@@ -85,9 +130,21 @@ async def has_body(response: Response) -> bool:
 async def read_body(call: Call, response: Response, http: HTTP, max_size: int) -> bytes:
     """Reads the whole body of a small answer.
 
+    Args:
+        call: the storage call, for errors.
+        response: the answer. It is closed.
+        http: the client that the answer came by.
+        max_size: the most bytes that the body may have.
+
+    Returns:
+        The body.
+
     Raises:
         NetworkError, StallTimeoutError: the connection broke.
         ServiceError: the body has more than `max_size` bytes.
+
+    Example:
+        >>> document = parse_xml(await read_body(call, response, http, 1 << 20))
     """
     pieces, size = [], 0
     async with HTTPReader(Entry(""), -1, http, call, response) as reading:
@@ -102,8 +159,16 @@ async def read_body(call: Call, response: Response, http: HTTP, max_size: int) -
 def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
     """Refuses a page of a listing that has keys outside of the prefix.
 
+    Args:
+        call: the listing, for errors.
+        prefix: as it was requested.
+        entries: of the page.
+
     Raises:
         ServiceError: a key does not start with `prefix`, or a directory does not end in a slash.
+
+    Example:
+        >>> check_names(Call("DAV", "list", "/a/"), "a/", [Entry("a/b.csv"), Entry("a/c/", directory=True)])
     """
     for entry in entries:
         if not entry.key.startswith(prefix):
@@ -149,11 +214,17 @@ async def extent(
         span: the first byte and the end of the range; the end is None for the rest of the object.
         version: the etag of the answer, and what a listing reported about the object.
 
+    Returns:
+        The size of the whole object and that of the range, in bytes.
+
     Raises:
         ValueError: the answer has another range than was requested.
         RangeIgnoredError: it has the whole object instead. The provider's features have no ranges from now on.
         PreconditionFailedError: the object has no byte in the range.
         ServiceError: the object has another version by now.
+
+    Example:
+        >>> size, length = await extent(self, call, key, response, (start, end), (etag, listed))
     """
     status, headers, (start, end), (etag, listed) = response.status, response.headers, span, version
     known = None
@@ -173,7 +244,20 @@ async def extent(
 
 
 def range_ignored(provider: Provider, call: Call, status: int) -> StorageError:
-    """Notes that the service ignores ranges, and returns the error that makes the engine read the whole object."""
+    """Notes that the service ignores ranges, and returns the error that makes the engine read the whole object.
+
+    Args:
+        provider: its features have no `ranges` from now on.
+        call: the read, for the message.
+        status: of the answer.
+
+    Returns:
+        A `RangeIgnoredError`.
+
+    Example:
+        >>> if start and response.status == 200:
+        ...     raise range_ignored(self, call, response.status)
+    """
     provider.features = replace(provider.features, ranges=False)
     text = "the server sent the whole object instead of the requested range; objects are read whole from now on"
     return call.error(RangeIgnoredError, text, status=status)
@@ -182,8 +266,22 @@ def range_ignored(provider: Provider, call: Call, status: int) -> StorageError:
 async def size_of_version(provider: Provider, call: Call, key: str, etag: str | None, listed: Entry | None) -> int:
     """Returns the size of an object whose answer does not tell it: that of the listing, or the one `stat` reports.
 
+    Args:
+        provider: looks the object up.
+        call: the read, for errors.
+        key: the object's.
+        etag: of the answer, if it has one.
+        listed: what a listing reported about the object, if anything.
+
+    Returns:
+        The size in bytes.
+
     Raises:
         ServiceError: the object has another version than `etag` by now.
+        StorageError: as `Provider.stat`.
+
+    Example:
+        >>> size = await size_of_version(self, call, key, parse_etag(response.headers.get("etag")), listed)
     """
     if listed is not None:
         named = None not in (etag, listed.etag)
@@ -208,6 +306,10 @@ async def check_version(provider: Provider, call: Call, key: str, asked: str | N
     Raises:
         PreconditionFailedError: the object was replaced.
         ServiceError: the answer is about something else.
+        StorageError: as `Provider.stat`.
+
+    Example:
+        >>> await check_version(self, call, key, etag, parse_etag(response.headers.get("etag")))
     """
     if same_etag(asked, seen):
         return
@@ -224,8 +326,17 @@ async def check_unchanged(provider: Provider, call: Call, source: Entry) -> None
 
     Only a source whose etag could not be sent as a condition is looked up.
 
+    Args:
+        provider: looks the source up.
+        call: the copy, for errors.
+        source: as it was before the copy.
+
     Raises:
         PreconditionFailedError: it was replaced.
+        StorageError: as `Provider.stat`.
+
+    Example:
+        >>> await check_unchanged(self, call, source)
     """
     if source.etag is None or if_match(source.etag) is not None:
         return
@@ -237,6 +348,17 @@ def disagreement(looked_up: Entry, seen: Entry) -> str | None:
     """Returns how two answers about one object contradict each other; None if they do not.
 
     Only what both report is compared.
+
+    Args:
+        looked_up: what the first answer said of the object.
+        seen: what the later one said.
+
+    Returns:
+        The contradiction in a few words, for `contradiction`; None.
+
+    Example:
+        >>> disagreement(Entry("a", size=5), Entry("a", size=4))
+        '4 bytes, where 5 were told before'
     """
     if looked_up.size != seen.size:
         return f"{seen.size} bytes, where {looked_up.size} were told before"

@@ -20,6 +20,18 @@ async def delete_each(
     """Deletes keys with one request each, `workers` at a time; returns the errors of those that failed.
 
     If `workers` requests in a row do not reach the service, the rest is not tried and fails with the same error.
+
+    Args:
+        keys: the keys.
+        delete: deletes one key, and raises `StorageError` if it could not.
+        workers: the most requests at a time.
+
+    Returns:
+        The error of each key that could not be deleted: empty if all were.
+
+    Example:
+        >>> async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
+        ...     return await delete_each(keys, self.delete_one, workers=16)
     """
     failed: dict[str, StorageError] = {}
     remaining, unreached = iter(keys), 0
@@ -54,8 +66,15 @@ async def delete_batches(
         delete: deletes one batch and returns the errors of its keys; raises if nothing is known about any of them.
         workers: the most requests at a time.
 
+    Returns:
+        The error of each key that could not be deleted: empty if all were.
+
     Raises:
         StorageError: every batch raised.
+
+    Example:
+        >>> batches = [keys[start : start + 100] for start in range(0, len(keys), 100)]
+        >>> failed = await delete_batches(batches, self.delete_batch, workers=4)
     """
     if len(batches) == 1:
         return await delete(batches[0])

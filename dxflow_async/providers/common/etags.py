@@ -22,6 +22,12 @@ _SUFFIX = re.compile(r"(?:--|[-;])(?:gzip|br|deflate|zstd)$")
 def parse_etag(text: str | None) -> str | None:
     """Returns an ETag of a header or an XML element as entries keep it; None if there is none.
 
+    Args:
+        text: the header's value, or the element's text; None where it is missing.
+
+    Returns:
+        A strong ETag without its quotes, a weak one as it was sent; None.
+
     Example:
         >>> parse_etag('"abc"'), parse_etag("abc"), parse_etag('W/"abc"'), parse_etag('""')
         ('abc', 'abc', 'W/"abc"', None)
@@ -41,6 +47,12 @@ def is_weak(etag: str) -> bool:
 
 def if_match(etag: str | None) -> str | None:
     """Returns an entry's ETag as the value of `If-Match`; None if it cannot be a condition.
+
+    Args:
+        etag: as in `Entry.etag`.
+
+    Returns:
+        The ETag in quotes; None for a weak one, one that a proxy has changed, and none.
 
     Example:
         >>> if_match("abc"), if_match('W/"abc"'), if_match("abc-gzip"), if_match(None)
@@ -65,5 +77,16 @@ def same_etag(one: str | None, other: str | None) -> bool:
     """Returns whether two answers may be about one version: the ETags are equal, or one of them is not known.
 
     A weak ETag equals the strong one of the same tag, because proxies weaken ETags.
+
+    Args:
+        one: an ETag as in `Entry.etag`; None if it is not known.
+        other: the one that it is compared with.
+
+    Returns:
+        False only if they certainly are of two versions.
+
+    Example:
+        >>> same_etag("abc", 'W/"abc"'), same_etag("abc", None), same_etag("abc", "abd")
+        (True, True, False)
     """
     return one == other or one is None or other is None or opaque_tag(one) == opaque_tag(other)

@@ -37,8 +37,18 @@ def content_length(headers: Mapping[str, str]) -> int | None:
 
     `Transfer-Encoding` overrides `Content-Length`. Source: https://www.rfc-editor.org/rfc/rfc9112#section-6.3
 
+    Args:
+        headers: of the response, their names in small letters.
+
+    Returns:
+        The size in bytes; None.
+
     Raises:
         ValueError: the size is not a number.
+
+    Example:
+        >>> content_length({"content-length": "5"}), content_length({"transfer-encoding": "chunked"})
+        (5, None)
     """
     text = headers.get("content-length")
     if text is None or ("transfer-encoding" in headers and is_chunked(headers)):
@@ -59,8 +69,19 @@ def is_chunked(headers: Mapping[str, str]) -> bool:
 def total_of(status: int, headers: Mapping[str, str]) -> int | None:
     """Returns the size of the whole object that a response is about; None if it does not tell.
 
+    Args:
+        status: the HTTP status; 206 is that of a range.
+        headers: of the response, their names in small letters.
+
+    Returns:
+        The size in bytes; None.
+
     Raises:
         ValueError: the size is not a number.
+
+    Example:
+        >>> total_of(200, {"content-length": "5"}), total_of(206, {"content-range": "bytes 0-0/700"})
+        (5, 700)
     """
     if status != 206:
         return content_length(headers)
@@ -76,12 +97,19 @@ def extent_of(
     Args:
         status, headers: of the response.
         start, end: the range that was requested; `(0, None)` for the whole object.
-        known: the size of the object, for responses that do not tell it.
+        known: the size of the object in bytes, for responses that do not tell it.
+
+    Returns:
+        The size of the whole object and that of the range, in bytes.
 
     Raises:
         UntoldSizeError: the response does not tell the size of the object, and it is not known.
         IgnoredRangeError: the response has the whole object instead of the range.
         ValueError: the response has another range.
+
+    Example:
+        >>> extent_of(206, {"content-range": "bytes 2-4/700", "content-length": "3"}, 2, 5)
+        (700, 3)
     """
     ranged = bool(start) or end is not None
     if status == 206:
@@ -117,7 +145,18 @@ def _range_of(headers: Mapping[str, str], start: int, end: int | None, known: in
 
 @lru_cache(maxsize=1024)  # many entries of a listing have the same
 def timestamp_of(text: str) -> float:
-    """Returns an HTTP date in seconds since the epoch; 0 if it is not valid."""
+    """Returns an HTTP date in seconds since the epoch; 0 if it is not valid.
+
+    Args:
+        text: such as the value of `Last-Modified`.
+
+    Returns:
+        Seconds since the epoch; 0.
+
+    Example:
+        >>> timestamp_of("Tue, 14 Nov 2023 22:13:20 GMT"), timestamp_of("soon")
+        (1700000000.0, 0.0)
+    """
     try:
         return parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, OverflowError, OSError):

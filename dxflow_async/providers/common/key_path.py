@@ -21,6 +21,9 @@ def url_path(call: Call, key: str) -> str:
         call: the storage call, for errors.
         key: the key.
 
+    Returns:
+        The path in ASCII; an empty one for an empty key.
+
     Raises:
         UnsafePathError: a segment is empty, `.` or `..`, which servers resolve, so that the path names something else;
             or the key has a NUL, or is not valid Unicode.

@@ -20,7 +20,13 @@ _SECONDS = re.compile(r"-?\d{1,11}(\.\d{1,12})?")
 
 
 def format_mtime(seconds: float) -> str:
-    """Formats a time with microseconds, the precision that a float has for today's times.
+    """Formats a time with microseconds, the precision that a float has for present times.
+
+    Args:
+        seconds: since the epoch.
+
+    Returns:
+        The text that is kept as the metadata `mtime`.
 
     Example:
         >>> format_mtime(1700000000.123456)
@@ -31,6 +37,12 @@ def format_mtime(seconds: float) -> str:
 
 def parse_mtime(text: str | None) -> float | None:
     """Parses what `format_mtime` or rclone wrote; None for anything else.
+
+    Args:
+        text: the value of the metadata `mtime`; None if there is none.
+
+    Returns:
+        Seconds since the epoch; None.
 
     Example:
         >>> parse_mtime("1700000000.5"), parse_mtime("yesterday"), parse_mtime("1e400")

@@ -85,6 +85,14 @@ def status_error(
         headers: of the response, in small letters.
         reason: the service's own words, if its body has any. They are shown, so they must hold no secret.
         errors: the class and the advice for each status; those that it leaves out are in `STATUS_ERRORS`.
+
+    Returns:
+        The error, which says whether it may be retried, and after how many seconds.
+
+    Example:
+        >>> error = status_error(Call("DAV", "read", "/a"), 503, {"retry-after": "7"})
+        >>> type(error).__name__, error.retryable, error.retry_after
+        ('ThrottledError', True, 7.0)
     """
     row = errors.get(status) or STATUS_ERRORS.get(status) or (_FAILED if status >= 500 else _OTHER)
     cls, advice = row
@@ -103,6 +111,12 @@ def is_page(headers: Mapping[str, str]) -> bool:
 
 def retry_after_of(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds that a `Retry-After` asks to wait; None where there is no valid one.
+
+    Args:
+        headers: of the response, their names in small letters.
+
+    Returns:
+        Seconds from now on; None.
 
     Example:
         >>> retry_after_of({"retry-after": "120"}), retry_after_of({}), retry_after_of({"retry-after": "soon"})
@@ -123,9 +137,21 @@ async def expect_status(
 ) -> Response:
     """Returns a response whose status is one of `allowed`; its body is still to be read, or closed.
 
+    Args:
+        call: the storage call, for errors.
+        response: the answer.
+        allowed: the HTTP statuses that the protocol defines for the request.
+        errors: as for `status_error`.
+
+    Returns:
+        `response`.
+
     Raises:
         StorageError: the status is 400 or above: see `status_error`. The response was closed.
         ServiceError: it is another one, which the protocol does not define for the request.
+
+    Example:
+        >>> response = await expect_status(call, await http.send(call, "GET", url, {}), 200, 206)
     """
     if response.status not in allowed and response.status >= 400:
         await read_error_body(response)
@@ -147,8 +173,24 @@ async def send_and_discard(
 ) -> Response:
     """Sends a request, expects a status, and drops the body; returns the response for its status and headers.
 
+    Args:
+        http: the client.
+        call: the storage call that the request is for.
+        method: in capitals.
+        url: as it is to be sent: see `HTTP.send`.
+        headers: their names in small letters.
+        body: what is sent, if anything.
+        allowed: the HTTP statuses that the protocol defines for the request.
+        errors: as for `status_error`.
+
+    Returns:
+        The response, which is closed.
+
     Raises:
         StorageError: as `HTTP.send` and `expect_status`.
+
+    Example:
+        >>> await send_and_discard(http, call, "DELETE", url, {}, allowed=(204, 404))
     """
     response = await expect_status(call, await http.send(call, method, url, headers, body), *allowed, errors=errors)
     await read_error_body(response)

@@ -43,9 +43,20 @@ def untold_size(call: Call) -> StorageError:
 async def look_up_size(call: Call, http: HTTP, get: Get) -> tuple[int, Mapping[str, str]]:
     """Returns the size of an object whose HEAD has none, and the headers of the answer that told it.
 
+    Args:
+        call: the look-up, for errors.
+        http: the client.
+        get: sends GET for the object with further headers, and returns a successful response.
+
+    Returns:
+        The size in bytes, and the headers, their names in small letters.
+
     Raises:
         UnsupportedError: no answer tells the size.
         StorageError: as `get`.
+
+    Example:
+        >>> size, headers = await look_up_size(call, http, lambda more: self.get(call, key, more))
     """
     try:
         response = await get(_FIRST_BYTE)
@@ -89,9 +100,16 @@ async def spool_body(call: Call, http: HTTP, response: Response, entry: Entry) -
         response: the answer; it is closed.
         entry: what the answer says of the object. Its size is set.
 
+    Returns:
+        The reader. Closing it removes the temporary file.
+
     Raises:
         UnsupportedError: the end of the body is not certain.
         StorageError: the connection broke, or the temporary file could not be written.
+
+    Example:
+        >>> if content_length(response.headers) is None:
+        ...     return await spool_body(call, http, response, Entry(key))
     """
     try:
         if not is_chunked(response.headers):

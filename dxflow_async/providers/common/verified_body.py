@@ -41,6 +41,7 @@ class VerifiedBody:
 
     @property
     def size(self) -> int:
+        """How many bytes are sent."""
         return self._body.size - self._start
 
     async def __aiter__(self) -> AsyncIterator[Buffer]:

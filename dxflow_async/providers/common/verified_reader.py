@@ -86,7 +86,14 @@ class VerifiedReader(ChecksummedReader):
         self._left = inner.size
 
     def continued(self, inner: Reader) -> Reader:
-        """Returns a reader of the same version from where this one broke off that verifies the bytes of both."""
+        """Returns a reader of the same version from where this one broke off that verifies the bytes of both.
+
+        Args:
+            inner: reads the rest of the object.
+
+        Returns:
+            The reader; `inner` itself if it verifies by itself, or does not begin where this one broke off.
+        """
         if isinstance(inner, VerifiedReader) or inner.size != self._left:
             return inner
         return VerifiedReader(inner, self.expected, self._call, self.digest, again=self._again)
@@ -145,7 +152,23 @@ class CountedReader(HTTPReader):
 def body_reader(
     entry: Entry, size: int, http: HTTP, call: Call, response: Response, crc32c: int | None = None
 ) -> HTTPReader:
-    """Returns a reader of a response's body, which counts the bytes if the response reports no length."""
+    """Returns a reader of a response's body, which counts the bytes if the response reports no length.
+
+    Args:
+        entry: the object.
+        size: how many bytes the body has.
+        http: the client that the response came by.
+        call: the read, for errors.
+        response: the response; the reader closes it.
+        crc32c: of the body, where the service reports it.
+
+    Returns:
+        The reader. It raises `ServiceError` if the body of a response without a length has another size.
+
+    Example:
+        >>> size, length = await extent(self, call, key, response, (start, end), (etag, listed))
+        >>> return body_reader(Entry(key, size, etag=etag), length, http, call, response)
+    """
     cls = CountedReader if content_length(response.headers) is None else HTTPReader
     return cls(entry, size, http, call, response, crc32c)
 

@@ -42,6 +42,17 @@ class WholeObjects:
     ) -> Reader:
         """Opens the bytes `[start, end)` of an object, which `open_whole` opens from its first byte.
 
+        Args:
+            call: the read, for errors.
+            key: the object's.
+            start: the first byte.
+            end: the byte after the last one; None: the rest of the object.
+            etag: the version to read; None: any.
+            open_whole: sends a request for the whole object.
+
+        Returns:
+            The reader of these bytes.
+
         Raises:
             PreconditionFailedError: the object has no byte at `start`.
             StorageError: as `open_whole`.

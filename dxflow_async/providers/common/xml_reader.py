@@ -113,6 +113,9 @@ class Parser:
     def feed(self, data: bytes | memoryview | bytearray) -> None:
         """Parses the next piece.
 
+        Args:
+            data: of any size.
+
         Raises:
             MalformedXMLError: the document is not valid XML, or exceeds a limit.
         """
@@ -148,13 +151,28 @@ class Parser:
             raise MalformedXMLError(str(error)) from error
 
     def leaf(self, name: str, parent: str, text: str) -> None:
-        """Called at the end of an element that contains no elements."""
+        """Called at the end of an element that contains no elements.
+
+        Args:
+            name: the element's.
+            parent: the name of the element around it; empty for the outermost one.
+            text: what it holds.
+        """
 
     def branch(self, name: str) -> None:
-        """Called at the end of an element that contains elements."""
+        """Called at the end of an element that contains elements.
+
+        Args:
+            name: the element's.
+        """
 
     def attributes(self, name: str, values: dict[str, str]) -> None:
-        """Called at the start of an element that has attributes; see `every_start`."""
+        """Called at the start of an element that has attributes; see `every_start`.
+
+        Args:
+            name: the element's.
+            values: the attributes by name.
+        """
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         names = self._names
@@ -229,7 +247,15 @@ class WholeParser(Parser):
 
 
 class Document(Parser):
-    """Texts of a small document: `values["Code"]` is the first `<Code>`, `rows["Error"]` those in each `<Error>`."""
+    """Texts of a small document: `values["Code"]` is the first `<Code>`, `rows["Error"]` those in each `<Error>`.
+
+    Args:
+        prefixes: names keep the prefix that the document uses.
+
+    Attributes:
+        values: the first text of each name.
+        rows: of each name of an element that contains elements, the texts in each of them.
+    """
 
     def __init__(self, *, prefixes: bool = True) -> None:
         super().__init__(prefixes=prefixes)
@@ -253,8 +279,15 @@ def parse(data: bytes, *, prefixes: bool = True) -> Document:
         data: the document.
         prefixes: names keep the prefix that the document uses.
 
+    Returns:
+        The texts of the document.
+
     Raises:
-        MalformedXMLError: it is not valid XML.
+        MalformedXMLError: it is not valid XML, or exceeds a limit.
+
+    Example:
+        >>> parse(b"<Error><Code>Busy</Code></Error>").values["Code"]
+        'Busy'
     """
     document = Document(prefixes=prefixes)
     document.feed(data)

@@ -1,4 +1,4 @@
-"""Which names a sync touches: glob patterns, and names that are protected. Pure.
+"""Which names a sync touches: glob patterns, regular expressions, and names that are protected. Pure.
 
 A pattern is matched against the path below the synced directory:
 
@@ -10,6 +10,10 @@ A pattern is matched against the path below the synced directory:
 - a match includes everything below it: `build` excludes the directory `build` with its content;
 - a pattern with a slash at its end (`build/`) matches directories only;
 - a backslash takes the next character literally. Upper and lower case differ.
+
+A pattern that begins with `re:` is a regular expression, as of Python's `re`, which has to match the whole path:
+`re:run-[0-9]+/.*`. It includes everything below a match, too, unless it ends in `$`. `(?i)` at its beginning ignores
+case. A glob pattern of a name that begins with `re:` is written `[r]e:`.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ from dxflow_async.providers.contract import Entry
 
 __all__ = ["NameFilter", "Protected"]
 
+_EXPRESSION = "re:"
+_FLAGS = re.compile(r"\(\?([aims]+)\)")
 _TOKEN = re.compile(r"\\(.)|(\*\*)|(\*)|(\?)|\[([!^]?)(\]?[^\]/]*)\]|(.)", re.DOTALL)
 
 
@@ -34,7 +40,7 @@ class NameFilter:
         exclude: patterns of names to leave out, even if they are included.
 
     Raises:
-        ConfigurationError: a pattern is invalid.
+        ConfigurationError: a pattern or a regular expression is invalid.
 
     Example:
         >>> admits = NameFilter(include=["*.csv"], exclude=["old/"]).admits
@@ -49,25 +55,44 @@ class NameFilter:
 
     def admits(self, name: str) -> bool:
         """Returns whether the sync touches a path. A directory's path ends in a slash."""
-        if self._include is not None and not self._include.fullmatch(name):
+        if self._include and not any(pattern.fullmatch(name) for pattern in self._include):
             return False
         return not self.excludes(name)
 
     def excludes(self, name: str) -> bool:
         """Returns whether a path is excluded with everything below it, and not only not included."""
-        return self._exclude is not None and self._exclude.fullmatch(name) is not None
+        return bool(self._exclude) and any(pattern.fullmatch(name) for pattern in self._exclude)
 
 
 def _patterns(patterns: str | Iterable[str]) -> tuple[str, ...]:
     return (patterns,) if isinstance(patterns, str) else tuple(patterns)
 
 
-def _compile(option: str, patterns: Iterable[str]) -> re.Pattern[str] | None:
-    texts = [_translate(option, pattern) for pattern in patterns]
+def _compile(option: str, patterns: Iterable[str]) -> list[re.Pattern[str]]:
+    """Returns one pattern for all globs, and one for each regular expression, whose groups are counted by itself."""
+    texts, expressions = list[str](), list[re.Pattern[str]]()
+    for pattern in patterns:
+        if isinstance(pattern, str) and pattern.startswith(_EXPRESSION):
+            expressions.append(_expression(option, pattern))
+        else:
+            texts.append(_translate(option, pattern))
     try:
-        return re.compile("|".join(texts), re.DOTALL) if texts else None
+        return [*([re.compile("|".join(texts), re.DOTALL)] if texts else ()), *expressions]
     except re.error as error:
         raise ConfigurationError(f"{option} = {patterns!r} is not allowed; a set is invalid ({error})") from error
+
+
+def _expression(option: str, pattern: str) -> re.Pattern[str]:
+    text = pattern.removeprefix(_EXPRESSION)
+    flags = _FLAGS.match(text)
+    try:
+        re.compile(text)  # by itself: a parenthesis too many must not end the group below
+        inner = f"(?{flags[1]}:{text[flags.end() :]})" if flags is not None else f"(?:{text})"
+        return re.compile(f"{inner}(?:/.*)?", re.DOTALL)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ConfigurationError(
+            f"{option} = {pattern!r} is not allowed; it is no valid regular expression ({error})"
+        ) from error
 
 
 def _translate(option: str, pattern: str) -> str:

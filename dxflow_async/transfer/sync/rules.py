@@ -29,9 +29,11 @@ class SyncOptions(SelectionOptions, total=False):
             up to 64 KiB whose MD5 is the listed etag: they are the same. A stored date alone proves nothing, since an
             older file may have been renamed to that name. `"checksum"`: equal checksums; files and objects stored
             without one are read for it. `"size"`: equal size.
-        include: glob patterns; when there are any, only matching names are synced.
-        exclude: glob patterns of names that are neither copied nor deleted. `*.csv` matches in every directory,
-            `raw/*.csv` from the top, `**` any number of directories; a matching directory includes everything in it.
+        include: glob patterns, or regular expressions with `re:` before them; when there are any, only matching names
+            are synced.
+        exclude: patterns of names that are neither copied nor deleted. `*.csv` matches in every directory,
+            `raw/*.csv` from the top, `**` any number of directories, and `re:run-[0-9]+/.*` the whole path; a matching
+            directory includes everything in it.
         stable: for how long a file of the source must not have changed, in seconds or as text such as `"30s"`. The
             source is listed, and again after that time. Only what both listings show alike is copied; the rest is left
             to the next sync. By default nothing is waited for.

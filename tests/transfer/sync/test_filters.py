@@ -40,6 +40,38 @@ def test_patterns(pattern: str, matching: str, others: str) -> None:
         assert exclude.admits(name), name
 
 
+EXPRESSIONS = [
+    (r"re:run-\d+", "run-1 run-22/ run-1/x", "x/run-1 run-a run-1x"),
+    (r"re:(.*/)?\w+\.csv", "a.csv x/y/b.csv a.csv/x", "a.csvx .csv"),
+    ("re:(?i).*[.]csv", "a.CSV x/a.csv", "a.txt"),
+    ("re:a|b/c", "a a/x b/c", "b ab x/a"),
+    ("re:^a$", "a", "ab a/x"),
+    (r"re:(\w)\1", "aa bb/x", "ab a"),
+    ("[r]e:x", "re:x", "x r"),
+    (r"\re:x", "re:x", "x"),
+]
+
+
+@pytest.mark.parametrize(("pattern", "matching", "others"), EXPRESSIONS)
+def test_regular_expressions(pattern: str, matching: str, others: str) -> None:
+    """They match the whole path and everything below it, alone and beside other patterns, whose groups do not count."""
+    for patterns in ([pattern], ["(.)*never", pattern, r"re:(never)\1", "*.never"]):
+        include, exclude = NameFilter(include=patterns), NameFilter(exclude=patterns)
+        for name in matching.split():
+            assert include.admits(name), name
+            assert exclude.excludes(name), name
+        for name in others.split():
+            assert not include.admits(name), name
+            assert not exclude.excludes(name), name
+
+
+@pytest.mark.parametrize("pattern", ["re:(", "re:)(", "re:a(?i)", "re:[z-a]", "re:a{99999999999}"])
+def test_expressions_that_cannot_be_are_refused(pattern: str) -> None:
+    """The message names the option and the expression."""
+    with pytest.raises(ConfigurationError, match=r"include = .* is not allowed; it is no valid regular expression"):
+        NameFilter(include=[pattern])
+
+
 def test_no_pattern_admits_all() -> None:
     """Whatever the name."""
     assert NameFilter().admits("any/thing at\nall")
