@@ -1,7 +1,7 @@
 """The calls of fsspec that read many files or ranges.
 
-fsspec makes a task for each of them, and looks at all waiting tasks each time one ends. A fixed number of workers takes
-a third less CPU for small ranges.
+fsspec makes a task for each of them, and looks at all waiting tasks each time one ends. Here, a fixed number of workers
+reads them, and ranges that lie close to each other are read with one request.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ __all__ = ["ReadCalls"]
 
 _READS = 128
 """How many ranges are read at a time, as in fsspec. The session's own limits hold below it."""
+
+_GAP = 256 << 10
+"""To receive so many bytes costs about as much CPU as another request."""
+
+_MERGED = 4 << 20
+"""The largest range that others are added to: larger ones are read faster at the same time."""
+
+_Range = tuple[str, int | None, int | None]
 
 
 class ReadCalls(BulkCalls):
@@ -73,17 +81,30 @@ class ReadCalls(BulkCalls):
         on_error: str = "return",
         **options: Any,
     ) -> list[Any]:
-        """Returns ranges of files, read at the same time."""
-        if max_gap is not None:
-            raise NotImplementedError("max_gap is not supported; leave it out")
+        """Returns ranges of files, read at the same time.
+
+        Args:
+            paths: the file of each range.
+            starts, ends: in bytes, as for `_cat_file`; one number is that of all ranges.
+            max_gap: ranges of a file that lie at most so many bytes apart are read with one request; None: 256 KiB.
+            batch_size: how many requests may run at a time; None: that of the file system, or 128.
+            on_error: `"return"` puts an exception in the place of its range, `"raise"` raises it.
+            options: as for `_cat_file`.
+        """
         if not isinstance(paths, list):
             raise TypeError(f"paths must be a list, not {type(paths).__name__}")
         starts, ends = (list(each) if isinstance(each, Iterable) else [each] * len(paths) for each in (starts, ends))
         if not len(starts) == len(ends) == len(paths):
             raise ValueError(f"{len(paths)} paths, {len(starts)} starts, {len(ends)} ends: give each as many")
-        spans = zip(paths, starts, ends, strict=True)
-        reads = [partial(self._cat_file, path, start=start, end=end, **options) for path, start, end in spans]
-        return await self._outcomes(reads, batch_size, raising=on_error != "return")
+        merged = _merged([*zip(paths, starts, ends, strict=True)], _GAP if max_gap is None else max_gap)
+        reads = [partial(self._cat_file, path, start=start, end=end, **options) for path, start, end, _ in merged]
+        found = await self._outcomes(reads, batch_size, raising=on_error != "return")
+        ranges: list[Any] = [None] * len(paths)
+        for (_, first, _, numbers), data in zip(merged, found, strict=True):
+            for number in numbers:
+                whole = len(numbers) == 1 or isinstance(data, Exception)
+                ranges[number] = data if whole else data[starts[number] - first : ends[number] - first]
+        return ranges
 
     async def _du(
         self,
@@ -111,3 +132,27 @@ class ReadCalls(BulkCalls):
         size = batch_size or self.batch_size or _READS
         workers = len(reads) if size == -1 else size
         return await results_of(reads if raising else [partial(attempt, each) for each in reads], workers)
+
+
+def _merged(ranges: Sequence[_Range], gap: int) -> list[tuple[str, Any, Any, list[int]]]:
+    """Returns what to read for some ranges: a file, the first byte, the end, and the numbers of the ranges in it.
+
+    Ranges that count from the end of their file, or go to it, are read alone.
+    """
+    alone: list[tuple[str, Any, Any, list[int]]] = []
+    spans: list[tuple[str, int, int, int]] = []
+    for number, (path, start, end) in enumerate(ranges):
+        if end is None or start is None or not 0 <= start < end:
+            alone.append((path, start, end, [number]))
+        else:
+            spans.append((path, start, end, number))
+    merged: list[tuple[str, int, int, list[int]]] = []
+    for path, start, end, number in sorted(spans):
+        if merged:
+            last, first, stop, numbers = merged[-1]
+            if path == last and start - stop <= gap and max(stop, end) - first <= _MERGED:
+                numbers.append(number)
+                merged[-1] = path, first, max(stop, end), numbers
+                continue
+        merged.append((path, start, end, [number]))
+    return alone + merged
