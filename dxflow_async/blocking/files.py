@@ -6,6 +6,7 @@ raised. Closing stores the object, so both would store half of a file. The class
 
 from __future__ import annotations
 
+import codecs
 import io
 import warnings
 from collections.abc import Awaitable, Callable
@@ -164,6 +165,12 @@ class FileWriter(io.BufferedWriter):
 
 class TextWriter(io.TextIOWrapper):
     """A text file open for writing, with the rules of `FileWriter`."""
+
+    def __init__(self, buffer: Any, encoding: str | None = None, *rules: Any, **named: Any) -> None:
+        super().__init__(buffer, encoding, *rules, **named)
+        # io leaves out their byte order marks where a file cannot seek
+        if codecs.lookup(self.encoding).name in ("utf-16", "utf-32"):
+            self.buffer.write("".encode(self.encoding))
 
     def discard(self) -> None:
         """Closes the file, and stores nothing."""

@@ -14,14 +14,14 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from fsspec.asyn import AsyncFileSystem, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.core import has_magic
+from fsspec.core import get_compression, has_magic
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.doors.fsspec_bulk import (
-    BulkCalls,
     base_of,
     inner_path,
     is_top,
@@ -31,13 +31,14 @@ from dxflow_async.doors.fsspec_bulk import (
     of_progress,
     raise_own_error,
 )
-from dxflow_async.doors.fsspec_files import CachedFile, FileSystemCalls, OpenedReader, OpenedWriter
+from dxflow_async.doors.fsspec_files import CachedFile, FileSystemCalls, OpenedReader, OpenedWriter, layered
+from dxflow_async.doors.fsspec_reads import ReadCalls
 from dxflow_async.doors.loop_sessions import LoopSessions
 from dxflow_async.exceptions import (
     AlreadyExistsError,
     ConfigurationError,
     NotFoundError,
-    PreconditionFailedError,
+    UnitNotFoundError,
     UnsupportedError,
 )
 from dxflow_async.models import Item
@@ -68,10 +69,13 @@ class _InstanceCache(type(AsyncFileSystem)):  # type: ignore[misc]
             options.get(name) is not None for name in ("settings", "remotes", "session", "secrets", "object_options")
         ):
             options.setdefault("skip_instance_cache", True)
+            made = super().__call__(*args, **options)
+            made._fs_token_ = uuid4().hex  # what compares file systems, for dask too
+            return made
         return super().__call__(*args, **options)
 
 
-class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
+class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
     """All storage of a session as a file system, for blocking and for asynchronous callers.
 
     Args:
@@ -139,6 +143,8 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
     async def _info(self, path: str, **_: Any) -> dict[str, Any]:
         path = self._strip_protocol(path)
         if is_top(path):
+            if path not in ("", "unit"):
+                await self._at(path)  # refuses names that are no remote's
             return {"name": path, "size": 0, "type": "directory"}
         storage, inner = await self._at(path)
         return _info(base_of(path), await storage.stat(inner))
@@ -180,12 +186,15 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
         path = self._strip_protocol(path)
         detail = options.pop("detail", False)
         if maxdepth is not None or is_top(path) or (withdirs and await self._has_directories(path)):
-            return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
+            walked = await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
+            return {path: await self._info(path)} if detail and walked == {path: {}} else walked
         storage, inner = await self._at(path)
         base, found = base_of(path), dict[str, dict[str, Any]]()
         try:
             async for batch in storage.scan(f"{inner.rstrip('/')}/", recursive=True).batches():
                 for item in batch:
+                    if item.directory and not withdirs:
+                        continue
                     info = _info(base, item)
                     if withdirs:
                         _add_directories(found, path, info["name"])
@@ -231,26 +240,13 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
         raise UnsupportedError(f"the creation time of {path} is not known; use modified()", operation="created")
 
     def modified(self, path: str) -> datetime:
-        """Returns the time of the last modification."""
-        return datetime.fromtimestamp(self.info(path)["mtime"], tz=UTC)
+        """Returns the time of the last modification. Raises `UnsupportedError` for directories that have none."""
+        info = self.info(path)
+        if "mtime" not in info:
+            raise UnsupportedError(f"{path} is a directory without a time; ask for one of its files", path=path)
+        return datetime.fromtimestamp(info["mtime"], tz=UTC)
 
-    # Whole objects and ranges
-
-    async def _cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
-        path = self._strip_protocol(path)
-        if (start is not None and start < 0) or (end is not None and end < 0):
-            start, end = slice(start, end).indices((await self._info(path))["size"])[:2]
-            end = max(start, end)
-        if end is not None and end <= (start or 0):
-            await self._info(path)
-            return b""
-        storage, inner = await self._at(path)
-        try:
-            return bytes(await storage._read_whole(inner, start, end))
-        except PreconditionFailedError:
-            if (await self._info(path))["size"] > (start or 0):
-                raise
-            return b""  # the file ends before the range
+    # Whole objects
 
     async def _pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **options: Any) -> None:
         storage, inner = await self._at(self._strip_protocol(path))
@@ -301,10 +297,15 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
         if (await self._info(source))["type"] == "directory":
             await self._makedirs(target, exist_ok=True)
             return
-        await raise_own_error(self._path(source).copy_to(self._path(target)))
+        (storage, inner), (other, name) = await self._at(source), await self._at(target)
+        await raise_own_error(storage._copy_many([(inner, name)], other))
 
     async def _mv_file(self, path1: str, path2: str) -> None:
-        await self._path(self._strip_protocol(path1)).rename(self._path(self._strip_protocol(path2)))
+        source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        if "//" in source + target:  # a location has no empty segments
+            await super()._mv_file(source, target)
+        else:
+            await self._path(source).rename(self._path(target))
 
     mv_file = sync_wrapper(_mv_file)
 
@@ -344,6 +345,36 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
 
     # Opening
 
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: Mapping[str, Any] | None = None,
+        compression: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Opens a file, as `AbstractFileSystem.open` does.
+
+        A file that is written is stored when it is closed, whole: an exception in its `with` block stores nothing, also
+        of a text or a compressed file.
+
+        Args:
+            path: the file.
+            mode: `"rb"` or `"r"` to read it, `"wb"` or `"w"` to replace it, `"xb"` or `"x"` to make a new one.
+            block_size, cache_options: for the caches of fsspec that read a file.
+            compression: the name of a compression of fsspec, or `"infer"`.
+            options: `encoding`, `errors` and `newline` of text; the others are those of `open_async`.
+        """
+        opened = partial(super().open, path, block_size=block_size, cache_options=cache_options)
+        if "r" in mode:
+            return opened(mode=mode, compression=compression, **options)
+        text: dict[str, Any] | None = None
+        if "b" not in mode:
+            text = {name: options.pop(name) for name in ("encoding", "errors", "newline") if name in options}
+            mode = f"{mode.replace('t', '')}b"
+        return layered(opened(mode=mode, **options), get_compression(path, compression), text)
+
     def _open(self, path: str, mode: str = "rb", **options: Any) -> OpenedReader | OpenedWriter | CachedFile:
         calls = FileSystemCalls(self)
         path = self._strip_protocol(path)
@@ -352,7 +383,7 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
             return OpenedWriter(file, calls, self, path, waits=options.get("autocommit") is False)
         if options.get("cache_type") is not None:
             return CachedFile(self, path, file, calls, options)
-        return OpenedReader(file, calls, self, path)
+        return OpenedReader(file, calls, self, path, _rules_of_reading(options))
 
     async def open_async(self, path: str, mode: str = "rb", **options: Any) -> AsyncFileReader | AsyncFileWriter:
         """Opens a file for asynchronous callers, in the mode `"rb"`, `"wb"` or `"xb"`.
@@ -366,10 +397,7 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
         if mode not in ("rb", "wb", "xb"):
             raise ConfigurationError(f"mode = {mode!r} is not allowed; it must be rb, wb or xb")
         storage, inner = await self._at(self._strip_protocol(path))
-        if mode == "rb":
-            rules = {name: options[name] for name in ("version", "encryption") if options.get(name) is not None}
-        else:
-            rules = self._write_options(options)
+        rules = _rules_of_reading(options) if mode == "rb" else self._write_options(options)
         opened: Any = storage.open(inner, mode, **rules)
         file: AsyncFileReader | AsyncFileWriter = await opened
         return file
@@ -395,14 +423,18 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
         """
         base = base_of(path)
         if base == "local" or base.startswith("unit"):
-            return await self._path(path)._at()
+            try:
+                return await self._path(path)._at()
+            except UnitNotFoundError as error:
+                raise NotFoundError(str(error), path=path) from error
         session = self._sessions.get()
-        if self._storages[0] is not session:
-            self._storages = session, {}
-        storage = self._storages[1].get(base)
+        owner, storages = self._storages
+        if owner is not session:
+            storages = {}
+            self._storages = session, storages
+        storage = storages.get(base)
         if storage is None:
-            storage = session.get_storage_manager().at(base, storage_type=self._storage_type)
-            self._storages[1][base] = storage
+            storage = storages[base] = session.get_storage_manager().at(base, storage_type=self._storage_type)
         return storage, inner_path(path)
 
     async def _has_directories(self, path: str) -> bool:
@@ -423,10 +455,14 @@ class DxflowFileSystem(BulkCalls, metaclass=_InstanceCache):
         return stored if condition is None else stored | {"if_match": condition}
 
 
+def _rules_of_reading(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("version", "encryption") if options.get(name) is not None}
+
+
 def _info(base: str, item: Item) -> dict[str, Any]:
     info: dict[str, Any] = {
         "name": f"{base}/{item.path.strip('/')}" if item.path.strip("/") else base,
-        "size": item.size,
+        "size": 0 if item.directory else item.size,
         "type": "directory" if item.directory else "file",
     }
     if item.modification:

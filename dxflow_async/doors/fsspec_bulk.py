@@ -9,6 +9,7 @@ fsspec lists on the way is kept until the call ends: what it has listed as a dir
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextvars import ContextVar
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from fsspec.asyn import AsyncFileSystem
+from fsspec.asyn import AsyncFileSystem, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from dxflow_async.concurrency.pool import results_of
@@ -176,6 +177,41 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         copy = partial(super()._copy, path1, path2, recursive=recursive, on_error=on_error, maxdepth=maxdepth)
         call = await self._expanded(copy(batch_size=batch_size, **options))
         on_error = on_error or ("ignore" if recursive else "raise")
+        await self._copy_pairs(call, ignore_missing=on_error == "ignore")
+
+    async def _mv(
+        self,
+        path1: Any,
+        path2: Any,
+        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
+        maxdepth: int | None = None,
+        **_: Any,
+    ) -> None:
+        """Moves files. What was copied is deleted after all copies are complete, and nothing else is."""
+        call = await self._expanded(super()._copy(path1, path2, recursive=recursive, maxdepth=maxdepth))
+        if not call.pairs:
+            raise IsADirectoryError(f"{path1} is a directory; move it with recursive=True")
+        sources = dict(call.pairs)
+        unknown = [source for source in sources if source not in call.listed]
+        found = await results_of([partial(self._isdir, each) for each in unknown], _LOOKS)
+        call.listed.update(zip(unknown, found, strict=True))
+        directories = {source for source in sources if call.listed[source]}
+        for source, target in call.pairs:
+            if target in sources or any(above in directories for above in _above(target)):
+                raise UnsafePathError(f"move of {source} to {target} refused: that is, or lies in, what is moved")
+        files = [source for source in sources if source not in directories]
+        if len(files) == len(sources) == 1:
+            await self._mv_file(*call.pairs[0])
+            return
+        await self._copy_pairs(call)
+        await self._delete(files)
+        for each in sorted(directories, reverse=True):
+            with contextlib.suppress(OSError):  # something is left in it
+                await self._rmdir(each)
+
+    mv = sync_wrapper(_mv)
+
+    async def _copy_pairs(self, call: _Call, *, ignore_missing: bool = False) -> None:
         directories = [target for source, target in call.pairs if call.listed.get(source)]
         await results_of([partial(self._makedirs, each, exist_ok=True) for each in directories], _LOOKS)
         failed: list[TransferResult] = []
@@ -184,7 +220,7 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
                 (source, _), (target, _) = await self._at(pairs[0][0]), await self._at(pairs[0][1])
                 copied = [(inner_path(one), inner_path(other)) for one, other in pairs]
                 failed += await _failed(source._copy_many(copied, target))
-        _raise_first([each for each in failed if on_error != "ignore" or not _is_missing(each)])
+        _raise_first([each for each in failed if not (ignore_missing and _is_missing(each))])
 
     async def _rm(
         self,
@@ -198,7 +234,7 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         if maxdepth is not None:
             await super()._rm(path, recursive=recursive, batch_size=batch_size, maxdepth=maxdepth, **options)
             return
-        deleted: dict[str, list[str]] = {}
+        deleted: list[str] = []
         paths = await self._expand_path(path, recursive=False)
         for each in paths:
             if is_top(each):
@@ -208,10 +244,17 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
             directory = info["type"] == "directory"
             if directory and not recursive:
                 raise IsADirectoryError(f"{each} is a directory; delete it with recursive=True")
-            deleted.setdefault(base_of(each), []).append(each + "/" if directory else each)
-        for each in deleted.values():
-            storage, _ = await self._at(each[0])
-            await storage.delete([inner_path(name) for name in each])
+            deleted.append(each + "/" if directory else each)
+        await self._delete(deleted)
+
+    async def _delete(self, paths: Iterable[str]) -> None:
+        """Deletes files, and directories whose path ends in a slash, of each storage in one call."""
+        groups: dict[str, list[str]] = {}
+        for each in paths:
+            groups.setdefault(base_of(each), []).append(each)
+        for some in groups.values():
+            storage, _ = await self._at(some[0])
+            await storage.delete([inner_path(each) for each in some])
 
     async def _expanded(self, expanding: Coroutine[Any, Any, object], *, moves: bool = True) -> _Call:
         """Runs a call of fsspec that notes its pairs, and returns them. See `_Call` for `moves`."""
@@ -327,6 +370,12 @@ def _follows_files(callback: Any) -> bool:
 def _refuse_condition(stored: dict[str, Any]) -> None:
     if stored.pop("if_match", None) is not None:
         raise UnsupportedError("put takes no if_match; use pipe_file or open, which do", operation="put")
+
+
+def _above(path: str) -> Iterable[str]:
+    """Yields the directories above a path."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _make_all(directories: Iterable[str]) -> None:

@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import sys
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from types import FrameType
 from typing import Any, TypeVar
 
 from fsspec.asyn import sync
+from fsspec.compression import compr
+from fsspec.core import OpenFile
 from fsspec.spec import AbstractBufferedFile
 
-from dxflow_async.blocking.files import READ_BUFFER, WRITE_BUFFER, FileReader, FileWriter, RawReader, RawWriter
+from dxflow_async.blocking.files import (
+    READ_BUFFER,
+    WRITE_BUFFER,
+    FileReader,
+    FileWriter,
+    RawReader,
+    RawWriter,
+    TextWriter,
+)
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
-__all__ = ["CachedFile", "FileSystemCalls", "OpenedReader", "OpenedWriter"]
+__all__ = ["CachedFile", "FileSystemCalls", "OpenedReader", "OpenedWriter", "layered"]
 
 T = TypeVar("T")
+
+_DEPTH = 8
+"""How many calls above `close` are looked at: a text file and a compressor may lie between."""
 
 
 class FileSystemCalls:
@@ -48,10 +65,13 @@ class OpenedReader(FileReader):
         path: the file, without the protocol.
     """
 
-    def __init__(self, file: AsyncFileReader, calls: FileSystemCalls, filesystem: Any, path: str) -> None:
+    def __init__(
+        self, file: AsyncFileReader, calls: FileSystemCalls, filesystem: Any, path: str, rules: Mapping[str, Any]
+    ) -> None:
         super().__init__(RawReader(file, calls, filesystem), READ_BUFFER)
         self.fs = filesystem
         self.path = path
+        self._rules = rules
 
     def info(self) -> dict[str, Any]:
         """Returns what the file system says of the file."""
@@ -59,13 +79,16 @@ class OpenedReader(FileReader):
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self.fs, self.path, self.tell())
+        return _reopened, (self.fs, self.path, self.tell(), self._rules)
 
 
 class OpenedWriter(FileWriter):
     """A file open for writing; in a transaction, `commit` stores it, and not `close`.
 
+    `fsspec.open` closes its files also after an exception in its `with` block; nothing is stored then.
+
     Attributes:
+        layer: the text or compressed file above it, if there is one.
         fs: the file system.
         path: the file, without the protocol.
     """
@@ -79,9 +102,19 @@ class OpenedWriter(FileWriter):
         self._calls = calls
         self.fs = filesystem
         self.path = path
+        self.layer: weakref.ref[io.IOBase] | None = None
+
+    def close(self) -> None:
+        """Stores the file. A second call does nothing."""
+        if not self.closed and _block_raised():
+            self.discard()
+        else:
+            super().close()
 
     def commit(self) -> None:
-        """Stores a file of a transaction, which was closed."""
+        """Stores a file of a transaction, and closes it first if it is open."""
+        layer = self.layer and self.layer()
+        (layer or self).close()
         self._calls.call(self._written.aclose)
 
     def discard(self, *, wait: bool = True) -> None:
@@ -97,6 +130,66 @@ class _WaitingWriter(RawWriter):
 
     def close(self) -> None:
         io.RawIOBase.close(self)
+
+
+class _CompressingWriter(RawWriter):
+    """The unbuffered file above a compressor: the compressors of fsspec leave the file below them open."""
+
+    def __init__(self, file: OpenedWriter, compressor: Any) -> None:
+        self.name = file.name
+        self.mode = file.mode
+        self._below = file
+        self._compressor = compressor
+        self._discarded = False
+
+    def tell(self) -> int:
+        position: int = self._compressor.tell()
+        return position
+
+    def write(self, data: Any) -> int:
+        if not self._discarded:
+            self._compressor.write(bytes(data))
+        return len(data)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        io.RawIOBase.close(self)
+        if self._discarded:
+            return
+        try:
+            self._compressor.close()
+        except BaseException:
+            self._below.discard()
+            raise
+        self._below.close()
+
+    def discard(self, *, wait: bool = True) -> None:
+        """Lets nothing be stored."""
+        if self.closed or self._discarded:
+            return
+        self._discarded = True
+        self._below.discard(wait=wait)
+        with contextlib.suppress(ValueError):  # the end of its format goes to a closed file
+            self._compressor.close()
+
+
+def layered(file: OpenedWriter, compression: str | None, text: Mapping[str, Any] | None) -> io.IOBase:
+    """Returns the compressed file, and the text file, above a file that is written. Closing it closes all of them.
+
+    Args:
+        file: the binary file.
+        compression: the name of a compression of fsspec; None: the bytes are stored as they are.
+        text: the arguments of `io.TextIOWrapper`; None: it is a binary file.
+    """
+    top: FileWriter | TextWriter = file
+    if compression is not None:
+        top = FileWriter(_CompressingWriter(file, compr[compression](file, mode="w")), WRITE_BUFFER)
+    if text is not None:
+        top = TextWriter(top, **text)
+    if top is not file:
+        file.layer = weakref.ref(top)
+    return top
 
 
 class CachedFile(AbstractBufferedFile):  # type: ignore[misc]
@@ -129,7 +222,19 @@ class CachedFile(AbstractBufferedFile):  # type: ignore[misc]
         return bytes(self._calls.call(self._file._ranges.read, start, end)) if start < end else b""
 
 
-def _reopened(filesystem: Any, path: str, position: int) -> OpenedReader:
-    file: OpenedReader = filesystem.open(path)
+def _reopened(filesystem: Any, path: str, position: int, rules: Mapping[str, Any]) -> OpenedReader:
+    file: OpenedReader = filesystem.open(path, **rules)
     file.seek(position)
     return file
+
+
+def _block_raised() -> bool:
+    """Whether `fsspec.open` closes the file because its `with` block raised: it tells the file nothing of that."""
+    frame: FrameType | None = sys._getframe(1)
+    for _ in range(_DEPTH):
+        if frame is None:
+            break
+        if frame.f_code is OpenFile.__exit__.__code__:
+            return any(frame.f_locals.get("args", ()))
+        frame = frame.f_back
+    return False

@@ -97,6 +97,8 @@ class DxflowStore(Store):
         return f"DxflowStore({self._top!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        if self._session is not None:
+            raise TypeError(f"{self} has a session, which belongs to this process; give settings to a store to pickle")
         options = {**self._options, "storage_type": self._storage_type, "object_options": self._object_options}
         return _restored, (self._top.text, self.read_only, options, self._is_open)
 
@@ -117,6 +119,8 @@ class DxflowStore(Store):
             elif byte_range is not None:
                 raise ValueError(f"Unexpected byte_range, got {byte_range}.")
             data: bytes | bytearray | memoryview
+            if end is not None and end <= start and not await self.exists(key):
+                return None
             with memory:
                 data = await storage._read_whole(path, start, end, memory.take)
         except NotFoundError:

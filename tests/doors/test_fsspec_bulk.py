@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Bars(Callback):  # type: ignore[misc]
 @pytest.fixture
 async def server() -> AsyncIterator[S3Server]:
     """A server that counts requests."""
-    async with S3Server() as server:
+    async with S3Server(min_part_size=1 << 20) as server:
         yield server
 
 
@@ -94,6 +95,32 @@ async def test_one_request_for_each_file(filesystem: DxflowFileSystem, server: S
     counted = operations(server)
     assert counted == {"HeadObject": len(NAMES), "DeleteObjects": 1}
     assert await filesystem._find("aws/bucket/copied") == ["aws/bucket/copied/sub/x"]
+
+
+async def test_ranges_close_to_each_other(filesystem: DxflowFileSystem, server: S3Server) -> None:
+    """Ranges of a file with small gaps cost one request, and are what slices are; others are read alone."""
+    data = random.Random(1).randbytes(12 << 20)
+    await filesystem._pipe_file("aws/bucket/x", data)
+    server.requests.clear()
+    starts = [3 << 20, 100, 0, 50, 100, 9 << 20, 200_000]
+    ends = [(3 << 20) + 5, 300, 10, 60, 200, 13 << 20, 200_001]
+    read = await filesystem._cat_ranges(["aws/bucket/x"] * 7, starts, ends)
+    assert read == [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert operations(server) == {"GetObject": 3}
+    for gap, requests in ((0, 2), (9, 2), (10, 1)):
+        await filesystem._cat_ranges(["aws/bucket/x"] * 3, [0, 5, 20], [6, 10, 30], max_gap=gap)
+        assert operations(server) == {"GetObject": requests}
+    chance = random.Random(2)
+    for size in (10, 5000, 1 << 20, 5 << 20):
+        starts = [chance.randrange(13 << 20) for _ in range(40)]
+        ends = [start + chance.randrange(size) for start in starts]
+        read = await filesystem._cat_ranges(["aws/bucket/x"] * 40, starts, ends)
+        assert read == [data[start:end] for start, end in zip(starts, ends, strict=True)]
+    paths = ["aws/bucket/none", "aws/bucket/x", "aws/bucket/none"]
+    failed, found, too = await filesystem._cat_ranges(paths, 0, [1, 2, 3])
+    assert isinstance(failed, NotFoundError)
+    assert failed is too
+    assert found == data[:2]
 
 
 async def test_one_job(filesystem: DxflowFileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
