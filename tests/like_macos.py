@@ -57,6 +57,7 @@ def become_macos() -> None:
 async def main(root: Path) -> None:
     """Uploads, downloads, copies and syncs a tree with links and special files, and checks every result."""
     from dxflow_async import AsyncSession, Settings, TransferError, UnsafePathError
+    from dxflow_async.providers.local.kind import LocalSettings
     from dxflow_async.security import safe_open
 
     assert not safe_open.has_openat2()
@@ -67,14 +68,18 @@ async def main(root: Path) -> None:
     (tree / "script").write_bytes(b"#!/bin/sh\n")
     (tree / "script").chmod(0o750)
     (tree / "link").symlink_to("small")
-    settings = Settings(home=root / "home", part_size=5 << 20)
+    store = LocalSettings(root=root / "store")
+    settings = Settings(home=root / "home", part_size=5 << 20, remotes={"store": store})
     async with AsyncSession("me@example.org", "correct horse", settings=settings) as session:
         assert (await session.copy(f"{tree}/", "unit:/Demo/tree/")).ok
         assert (await session.copy("unit:/Demo/tree/", f"{root}/back/")).ok
         assert (await session.copy(f"{tree}/", f"{root}/copy/")).ok
         assert (await session.copy(f"{tree}/", "aws:/bucket/tree/")).ok
         assert (await session.sync("aws:/bucket/tree/", f"{root}/synced/")).ok
-        for name in ("back", "copy", "synced"):
+        # A local store keeps checksums, though files have no attributes.
+        assert (await session.copy(f"{tree}/", "store:/tree/")).verification == "all verified"
+        assert (await session.copy("store:/tree/", f"{root}/kept/")).verification == "all verified"
+        for name in ("back", "copy", "synced", "kept"):
             same(tree, root / name)
         assert stat.S_IMODE((root / "copy/script").stat().st_mode) == 0o750
         # Another sync, with a file too many on one side and a changed one on the other.

@@ -88,12 +88,15 @@ class ProviderResources:
         http: sends HTTP requests, over the session's pool of connections.
         threads: runs blocking calls outside the event loop.
         durable: whether a written object must survive a loss of power when the call returns.
+        home: the session's home directory, for what a provider keeps between sessions. It may not exist yet. None:
+            nothing can be kept.
     """
 
     name: str
     http: HTTP
     threads: Threads
     durable: bool = True
+    home: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,7 +133,8 @@ class Resources:
 
     def of_provider(self, name: str) -> ProviderResources:
         """Returns what the session gives a provider; `name` is the remote's name in capitals."""
-        return ProviderResources(name, self.http, self.threads, self.settings.durable)
+        settings = self.settings
+        return ProviderResources(name, self.http, self.threads, settings.durable, settings.home)
 
     def context(
         self, on_progress: OnProgress | None, journal: Journal | None = None, part_mover: PartMover | None = None

@@ -27,7 +27,6 @@ from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_of
 from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.common.conditions import EXISTS, REPLACED
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, PartReceipt
-from dxflow_async.providers.local.kept_checksums import keep_checksum, kept_checksum
 from dxflow_async.providers.local.root import Root, error_of, etag_of, refuse_special
 from dxflow_async.providers.local.temporary_files import hold_temporary, is_temporary, temporary_name
 from dxflow_async.security.new_names import rename_new
@@ -109,7 +108,7 @@ class ReadableFile:
             return None
         waits, began = cached_reads.waits(), monotonic()
         try:
-            flags = cached_reads.flags(self._open().st_dev)
+            flags = cached_reads.flags(self._open(may_block=False).st_dev)
             size = self._end - self._position
             if flags is not None and size <= CACHED_SIZE:
                 wanted = bytearray(size)
@@ -123,7 +122,7 @@ class ReadableFile:
         cached_reads.took(monotonic() - began, waits)
         return buffer
 
-    def _open(self) -> os.stat_result:
+    def _open(self, *, may_block: bool = True) -> os.stat_result:
         # Opening a named pipe would wait for a writer.
         self._descriptor = self._root.open_file(self._key, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         status = os.fstat(self._descriptor)
@@ -134,8 +133,8 @@ class ReadableFile:
         modified = status.st_mtime
         mode = status.st_mode & PERMISSIONS
         self.entry = Entry(self._key, status.st_size, modified, etag=etag_of(status), mtime=modified, mode=mode)
-        if self._root.keeps_checksums:
-            self.entry.crc32c = kept_checksum(self._descriptor, status)
+        if (kept := self._root.kept_checksums) is not None:
+            self.entry.crc32c = kept.of(self._descriptor, self.path, status, may_block=may_block)
         start, end = self._range
         self._end = status.st_size if end is None else min(end, status.st_size)
         self._position = start
@@ -222,6 +221,7 @@ class TemporaryFile:
         self._above = ""
         self._descriptor = -1
         self._replaced: int | None = None  # the mode of the file that has the name
+        self._unkept: tuple[os.stat_result, int] | None = None  # a checksum that is kept once the file has its name
         self._name = ""
         self.held = True
         self.reads_back = False
@@ -364,8 +364,8 @@ class TemporaryFile:
         os.fchmod(self._descriptor, mode_of(self._replaced, mode))
         if modified is not None:
             os.utime(self._descriptor, (modified, modified))
-        if self._root.keeps_checksums and crc is not None:
-            keep_checksum(self._descriptor, crc)
+        if (kept := self._root.kept_checksums) is not None and crc is not None and not kept.keep(self._descriptor, crc):
+            self._unkept = os.fstat(self._descriptor), crc
         if not self._durable or self._directory.in_memory:
             self.take_name()
             self.close()
@@ -404,6 +404,8 @@ class TemporaryFile:
                 self._check_matching(directory)
             os.replace(self._name, self._target, src_dir_fd=directory, dst_dir_fd=directory)
         self._name = self.path = ""
+        if self._unkept is not None and (kept := self._root.kept_checksums) is not None:
+            kept.keep_elsewhere(self._root.resolve(self.key), *self._unkept)
 
     def _check_matching(self, directory: int) -> None:
         found = None
@@ -486,7 +488,8 @@ def copy_file(root: Root, source: Entry, file: TemporaryFile) -> CopiedFile:
         status = os.fstat(descriptor)
         if source.etag not in (None, etag_of(status)):
             raise error_of("copy", root.resolve(source.key), PreconditionFailedError, _CHANGED)
-        if root.keeps_checksums and kept_checksum(descriptor, status) not in (None, crc):
+        kept = root.kept_checksums
+        if kept is not None and kept.of(descriptor, root.resolve(source.key), status) not in (None, crc):
             text = "its bytes have another checksum than when it was stored; store it again, and check the disk"
             raise error_of("copy", root.resolve(source.key), ChecksumMismatchError, text)
     finally:

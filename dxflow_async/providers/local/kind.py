@@ -42,16 +42,19 @@ class LocalSettings:
 
 
 def _make(settings: LocalSettings, resources: ProviderResources) -> Provider:
+    from dxflow_async.providers.local.checksum_database import ChecksumDatabase
+    from dxflow_async.providers.local.kept_checksums import WORKS, KeptChecksums
     from dxflow_async.providers.local.provider import LocalProvider
 
     if settings.root is None:
         raise ConfigurationError(f"{resources.name}.root is not set: name the directory")
+    database = None if resources.home is None else ChecksumDatabase(resources.home / "checksums.sqlite3")
     return LocalProvider(
         settings.root,
         resources.threads,
         follow_symlinks=settings.follow_symlinks,
         durable=resources.durable,
-        keeps_checksums=True,
+        kept_checksums=KeptChecksums(database) if WORKS or database is not None else None,
     )
 
 

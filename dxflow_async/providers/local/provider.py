@@ -35,6 +35,7 @@ from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
+from dxflow_async.providers.local.kept_checksums import KeptChecksums
 from dxflow_async.providers.local.reader import LocalReader
 from dxflow_async.providers.local.root import Root, error_of
 from dxflow_async.providers.local.upload import LocalStaged, LocalUpload
@@ -61,8 +62,9 @@ class LocalProvider(Provider):
         root: the directory. It is made when something is first written.
         threads: run the blocking work.
         follow_symlinks: whether links may lead out of `root`, as those among the user's own files do.
-        keeps_checksums: whether a CRC32C is kept with each file that is written, and compared when it is read.
         durable: whether a written file must survive a loss of power, if `threads` are durable too.
+        kept_checksums: keeps a CRC32C with each file that is written, which is compared when it is read; None: no
+            checksum is kept.
     """
 
     name = "LOCAL"
@@ -75,10 +77,10 @@ class LocalProvider(Provider):
         *,
         follow_symlinks: bool = False,
         durable: bool = True,
-        keeps_checksums: bool = False,
+        kept_checksums: KeptChecksums | None = None,
     ) -> None:
-        self.root = Root(root, follow_symlinks=follow_symlinks, keeps_checksums=keeps_checksums)
-        if self.root.keeps_checksums:
+        self.root = Root(root, follow_symlinks=follow_symlinks, kept_checksums=kept_checksums)
+        if kept_checksums is not None:
             self.features = replace(self.features, checksum=True)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
@@ -192,6 +194,10 @@ class LocalProvider(Provider):
     async def remove_directory(self, key: str) -> None:
         await self._disk.run("delete", key, self.root.remove_directory, key)
         self._disk.forget_names()
+
+    async def aclose(self) -> None:
+        if self.root.kept_checksums is not None:
+            await self.threads.finish(self.root.kept_checksums.close)
 
     def _temporary(self, key: str, options: ObjectOptions) -> TemporaryFile:
         mark, durable, absent = self.threads.owner_id, self._disk.durable, options.if_absent

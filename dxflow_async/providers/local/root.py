@@ -18,7 +18,7 @@ from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.cached_reads import CachedReads
 from dxflow_async.providers.local.directories import Directories
-from dxflow_async.providers.local.kept_checksums import WORKS, kept_checksum
+from dxflow_async.providers.local.kept_checksums import KeptChecksums
 from dxflow_async.providers.local.temporary_files import (
     ACCENTED,
     DECOMPOSED,
@@ -40,14 +40,17 @@ class Root:
     Args:
         path: the directory. It is made when something is first written.
         follow_symlinks: whether links may lead out of it: only for the user's own files, never for names from outside.
+        kept_checksums: keeps a checksum with each file; None: none is kept.
 
     Attributes:
         in_memory: whether the directory that was opened last for a write is on a file system that is memory itself.
     """
 
-    def __init__(self, path: str | Path, *, follow_symlinks: bool = False, keeps_checksums: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, *, follow_symlinks: bool = False, kept_checksums: KeptChecksums | None = None
+    ) -> None:
         self.path = Path(absolute_path(path))
-        self.keeps_checksums = keeps_checksums and WORKS
+        self.kept_checksums = kept_checksums
         self.follow_symlinks = follow_symlinks
         self.marks_links = False
         self._prefix = os.path.join(self.path, "")
@@ -176,8 +179,8 @@ class Root:
         path = self.contained(key)
         status = os.stat(path)
         entry = _entry(key, status)
-        if self.keeps_checksums and not entry.directory:
-            entry.crc32c = kept_checksum(path, status)
+        if self.kept_checksums is not None and not entry.directory:
+            entry.crc32c = self.kept_checksums.of(path, path, status)
         if key.endswith("/") and not entry.directory:
             raise NotADirectoryError(errno.ENOTDIR, "it is a file", path)
         return entry
@@ -302,6 +305,8 @@ class Root:
         with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
             refuse_special("move", self, key, there)
             os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
+        if self.kept_checksums is not None:
+            self.kept_checksums.renamed(self.resolve(source), self.resolve(key))
 
     def folds_names(self, key: str, mark: str) -> bool:
         """Returns whether names in a directory that differ only in case or Unicode form are the same file's.

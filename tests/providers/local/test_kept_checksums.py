@@ -1,9 +1,10 @@
-"""Checksums that a local store keeps with its files."""
+"""Checksums that a local store keeps with its files: as attributes, and in a database where there are none."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,13 +14,23 @@ from dxflow_async import AsyncSession, Settings
 from dxflow_async.exceptions import ChecksumMismatchError, TransferError
 from dxflow_async.providers.local.kept_checksums import WORKS
 from dxflow_async.providers.local.kind import LocalSettings
+from tests.providers.local.refused_attributes import refuse_attributes
 from tests.sessions import MiB
 
-pytestmark = pytest.mark.skipif(not WORKS, reason="this platform's Python has no extended attributes")
+only_attributes = pytest.mark.parametrize("kept", ["attributes"], indirect=True)
 
 SMALL = bytes(range(256)) * 9
 LARGE = os.urandom(12 * MiB + 5)
 UNKNOWN = {"the source reports no checksum": 1}
+
+
+@pytest.fixture(params=["attributes", "database"], autouse=True)
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where checksums are kept."""
+    if request.param == "database":
+        refuse_attributes(monkeypatch)
+    elif not WORKS:
+        pytest.skip("this platform's Python has no extended attributes")
 
 
 @pytest.fixture
@@ -86,11 +97,16 @@ async def test_checksums_go_along(session: AsyncSession, tmp_path: Path) -> None
     for name in ("copied", "moved"):
         assert (await session.stat(f"store:/b/{name}")).checksum is not None
         assert (await session.copy(f"store:/b/{name}", tmp_path / name)).verification == "all verified"
+    await session.move("store:/b/", "store:/c/")
+    for name in ("copied", "moved"):
+        assert (await session.copy(f"store:/c/{name}", tmp_path / name)).verification == "all verified"
+    await session.move("store:/c/", "store:/b/")
     await session.delete("store:/b/moved")
     (tmp_path / "store" / "b" / "moved").write_bytes(SMALL)
     assert (await session.stat("store:/b/moved")).checksum is None
 
 
+@only_attributes
 async def test_a_copy_by_another_program_is_compared_only_if_it_is_the_same(
     session: AsyncSession, tmp_path: Path
 ) -> None:
@@ -102,6 +118,7 @@ async def test_a_copy_by_another_program_is_compared_only_if_it_is_the_same(
     assert (await session.copy("store:/b/same", tmp_path / "to")).unverified == UNKNOWN
 
 
+@only_attributes
 async def test_other_attributes_are_no_checksums(session: AsyncSession, tmp_path: Path) -> None:
     """An attribute that this library did not write is ignored."""
     file = await put(session, tmp_path, SMALL)
@@ -110,12 +127,24 @@ async def test_other_attributes_are_no_checksums(session: AsyncSession, tmp_path
         assert (await session.stat("store:/b/name")).checksum is None
 
 
+@only_attributes
 async def test_the_users_own_files_get_no_attribute(session: AsyncSession, tmp_path: Path) -> None:
     """Downloads leave no attributes among the user's files."""
     await put(session, tmp_path, SMALL)
     await session.copy("store:/b/name", tmp_path / "to")
     assert os.listxattr(tmp_path / "to") == []
     assert os.listxattr(tmp_path / "from") == []
+
+
+@only_attributes
+async def test_attributes_need_no_database(session: AsyncSession, tmp_path: Path) -> None:
+    """Where the file system has attributes, writes, reads and moves make no database and start no thread for one."""
+    await put(session, tmp_path, SMALL)
+    await session.move("store:/b/name", "store:/b/moved")
+    assert (await session.copy("store:/b/moved", tmp_path / "to")).verification == "all verified"
+    assert "dxflow-checksums" not in {thread.name for thread in threading.enumerate()}
+    await session.aclose()
+    assert not (tmp_path / "home/checksums.sqlite3").exists()
 
 
 async def test_bytes_that_rot_are_not_copied(session: AsyncSession, tmp_path: Path) -> None:
