@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ from dxflow_async.cli.json_lines import error_line, wants_json
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.status import STATUSES, USAGE, complain, reported
 from dxflow_async.cli.summaries import HEADLINE, SUMMARIES
+from dxflow_async.cli.usage_errors import usage_error_text
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = ["run_app"]
@@ -69,25 +69,11 @@ def run_app(arguments: Sequence[str]) -> int:
     try:
         return reported(call, json=json)
     except CycloptsError as error:
-        text = _usage_error(error)
+        text = usage_error_text(error, STREAM)
         if json:
             write_line(error_line(ConfigurationError(text), USAGE))
         complain(text)
         return USAGE
-
-
-def _usage_error(error: CycloptsError) -> str:
-    """Returns the message of the parser as one line that says what to do."""
-    text = " ".join(str(error).replace(STREAM, "-").split()).rstrip(".")
-    text = re.sub(r"\.? Available commands: .*", "", text)
-    text = re.sub(r'\. Did you mean "?(.+?)"?\?', r"; did you mean \1?", text)
-    text = re.sub(
-        r"Invalid value (.*) for (\S+): unable to convert (.*) into (\S+)",
-        r"\2 = \3 is not allowed; it must be \4",
-        text,
-    )
-    command = " ".join(("dxflow-async help", *(error.command_chain or ())))
-    return f"{text[:1].lower()}{text[1:]}{'' if text.endswith('?') else ';'} {command} explains it"
 
 
 def make_app() -> App:
