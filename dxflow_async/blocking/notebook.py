@@ -23,7 +23,7 @@ def in_notebook() -> bool:
 
 @contextmanager
 def notebook_bar(label: str) -> Iterator[Callable[[Progress], None]]:
-    """Shows a bar in the output of the cell; yields the callback that updates it."""
+    """Shows a bar in the output of the cell; yields the callback that updates it. It turns green or red at the end."""
     display = import_module("IPython.display").display
     try:
         widgets: Any = import_module("ipywidgets")
@@ -37,4 +37,9 @@ def notebook_bar(label: str) -> Iterator[Callable[[Progress], None]]:
     def show(progress: Progress) -> None:
         bar.value, text.value = progress.fraction or 0.0, progress_text(progress)
 
-    yield show
+    try:
+        yield show
+    except BaseException:
+        bar.bar_style = "danger"
+        raise
+    bar.bar_style = "success"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, Parameter, UnknownCommandError, UnknownOptionError
+from cyclopts import App, CycloptsError, Parameter
 
 from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.elsewhere import COMMANDS, OPTIONS
 from dxflow_async.cli.json_lines import error_line, wants_json
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.status import STATUSES, USAGE, complain, reported
@@ -70,36 +68,13 @@ def run_app(arguments: Sequence[str]) -> int:
     try:
         return reported(call, json=json)
     except CycloptsError as error:
-        text = _usage_error(error)
+        from dxflow_async.cli.usage_errors import usage_error_text
+
+        text = usage_error_text(error, STREAM)
         if json:
             write_line(error_line(ConfigurationError(text), USAGE))
         complain(text)
         return USAGE
-
-
-def _usage_error(error: CycloptsError) -> str:
-    """Returns the message of the parser as one line that says what to do."""
-    text = " ".join(str(error).replace(STREAM, "-").split()).rstrip(".")
-    text = re.sub(r"\.? Available commands: .*", "", text)
-    if (advice := _advice(error)) is not None:
-        text = f"{re.sub(r'[.]? Did you mean .*', '', text)}; {advice}"
-    text = re.sub(r'\. Did you mean "?(.+?)"?\?', r"; did you mean \1?", text)
-    text = re.sub(
-        r"Invalid value (.*) for (\S+): unable to convert (.*) into (\S+)",
-        r"\2 = \3 is not allowed; it must be \4",
-        text,
-    )
-    command = " ".join(("dxflow-async help", *(error.command_chain or ())))
-    return f"{text[:1].lower()}{text[1:]}{'' if text.endswith('?') else ';'} {command} explains it"
-
-
-def _advice(error: CycloptsError) -> str | None:
-    """Returns what does the same as a command or an option that another tool has."""
-    if isinstance(error, UnknownCommandError) and not error.command_chain:
-        return COMMANDS.get((error.unused_tokens or [""])[0])
-    if isinstance(error, UnknownOptionError):
-        return OPTIONS.get((error.token.keyword or error.token.value).partition("=")[0])
-    return None
 
 
 def make_app() -> App:

@@ -15,7 +15,7 @@ from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.places import area_name, check_locations
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.status import Failures, complain
-from dxflow_async.config.loader import ConfigFile, Field, convert, fields_of, nearest
+from dxflow_async.config.loader import ConfigFile, Field, convert, fields_of, nearest_of_all
 from dxflow_async.config.settings import Settings, config_path
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.plurals import counted
@@ -172,6 +172,6 @@ def _known(name: str) -> Field:
     wanted = name.replace("-", "_").lower()
     fields = {each.name: each for each in _fields()}
     if wanted not in fields:
-        text = f"there is no setting {name!r}{nearest(wanted, fields)}; there are {', '.join(fields)}"
+        text = f"there is no setting {name!r}{nearest_of_all(wanted, fields)}"
         raise ConfigurationError(f"{text}. Remotes are changed by dxflow-async remotes")
     return fields[wanted]

@@ -132,6 +132,8 @@ def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> Non
     if not isinstance(error, TransferError):
         return
     failed = error.report.failed
+    if len(failed) == 1 and str(failed[0].error) in str(error):
+        return  # the message has it
     many = [(text, items) for text, items in error.report.failure_groups() if len(items) > _FEW_EQUAL]
     if many and most is not None:
         for text, items in many:

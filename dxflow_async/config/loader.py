@@ -28,6 +28,7 @@ __all__ = [
     "fields_of",
     "from_environment",
     "nearest",
+    "nearest_of_all",
     "parse_size",
     "warn_when_readable",
 ]
@@ -67,6 +68,7 @@ class ConfigFile:
     path: Path
     text: str = dataclasses.field(repr=False)
     tree: dict[str, Any] = dataclasses.field(repr=False)
+    _warned: set[Path] = dataclasses.field(default_factory=set, init=False, repr=False, compare=False)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -80,8 +82,10 @@ class ConfigFile:
             return cls(path, text, tomllib.loads(text))
         except FileNotFoundError:
             return cls(path, "", {})
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{path} cannot be read: {error}") from error
+        except OSError as error:
+            raise ConfigurationError(f"{path} cannot be read: {error.strerror}; check its owner and mode") from error
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"{path} cannot be read: it is not text in UTF-8 ({error})") from error
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"{path} is not valid TOML: {error}") from error
 
@@ -119,11 +123,10 @@ class ConfigFile:
         for name, value in table.items():
             where = self.where(*names, name)
             if name not in known:
-                raise ConfigurationError(
-                    f"{where}: unknown setting {prefix}{name}{nearest(name, known)}; known are {', '.join(known)}"
-                )
+                raise ConfigurationError(f"{where}: unknown setting {prefix}{name}{nearest_of_all(name, known)}")
             found[name] = Found(convert(where, prefix, known[name], value), where)
-        if any(known[name].secret for name in found):
+        if self.path not in self._warned and any(known[name].secret for name in found):
+            self._warned.add(self.path)
             warn_when_readable(self.path)
         return found
 
@@ -213,6 +216,18 @@ def nearest(name: str, known: Iterable[str], *, shared: str = "") -> str:
     return f"; did you mean {rests[near[0]]}?" if near else ""
 
 
+def nearest_of_all(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` for a name that is close to a known one, and the names that are known.
+
+    Args:
+        name: the name.
+        known: the names that it may be meant for.
+    """
+    names = list(known)
+    near = nearest(name, names)
+    return f"{near} Known are {', '.join(names)}" if near else f"; known are {', '.join(names)}"
+
+
 def convert(where: str, prefix: str, field: Field, value: Any) -> Any:
     """Converts the text or TOML value of a setting.
 
@@ -231,7 +246,8 @@ def convert(where: str, prefix: str, field: Field, value: Any) -> Any:
         except ValueError:
             pass
     shown = "***" if field.secret else value
-    raise ConfigurationError(f"{where}: {not_allowed(prefix + field.name, shown, allowed)}")
+    text = not_allowed(prefix + field.name, shown, allowed)
+    raise ConfigurationError(text if where == prefix + field.name else f"{where}: {text}")
 
 
 def warn_when_readable(path: Path) -> None:

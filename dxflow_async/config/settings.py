@@ -149,7 +149,8 @@ class Settings:
             if value is None and name == "max_bandwidth":
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise ConfigurationError(not_allowed(name, value, f"{low} to {high}"))
+                unit = " bytes" if name in _BYTES else ""
+                raise ConfigurationError(not_allowed(name, value, f"{low} to {high}{unit}"))
         if self.max_memory_bytes < 2 * self.part_size:
             raise ConfigurationError(not_allowed("max_memory_bytes", self.max_memory_bytes, "at least two part_size"))
         for name, allowed in _CHOICES.items():
@@ -244,6 +245,8 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("disk_threads", 1, 64),
     ("max_cached_items", 0, 1 << 40),
 )
+
+_BYTES = {"max_memory_bytes", "max_bandwidth", "part_size", "min_speed"}
 
 _CHOICES = {"transport": ("auto", "fast", "aiohttp"), "tls_minimum_version": ("1.2", "1.3")}
 

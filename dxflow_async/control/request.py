@@ -19,7 +19,7 @@ from dxflow_async.exceptions import (
     ServiceError,
     StallTimeoutError,
 )
-from dxflow_async.net import Proxy
+from dxflow_async.net import Proxy, system_reason, tls_reason
 from dxflow_async.security.redaction import redacted
 
 __all__ = ["Answer", "fail", "invalid", "request"]
@@ -141,7 +141,7 @@ def _translate(error: Exception, hub: str, proxy: Proxy | None) -> NetworkError 
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         text = f"hub {hub} cannot be reached{through}: its certificate is not trusted ({_reason(error)})"
         return NetworkError(f"{text}; set ca_bundle (DXFLOW_CA_BUNDLE) to its authority", retryable=False)
-    reason = str(error) or type(error).__name__
+    reason = _reason(error) or type(error).__name__
     return NetworkError(f"hub {hub} cannot be reached{through}: {reason}; check hub and the network")
 
 
@@ -164,8 +164,8 @@ def _is_of_proxy(error: Exception, proxy: Proxy) -> bool:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return str(error.certificate_error)
-    return str(error.os_error) if isinstance(error, aiohttp.ClientConnectorError) else str(error)
+        return tls_reason(error.certificate_error)
+    return system_reason(error.os_error) if isinstance(error, aiohttp.ClientConnectorError) else str(error)
 
 
 class _Unshown(dict[str, Any]):

@@ -21,6 +21,8 @@ from dxflow_async.net.errors import (
     StalledError,
     TLSError,
     TooSlowError,
+    system_reason,
+    tls_reason,
 )
 from dxflow_async.net.metadata_hosts import METADATA_SECONDS, is_metadata_host, metadata_hosts_of
 from dxflow_async.net.proxy import Proxy, ProxyRules
@@ -57,5 +59,7 @@ __all__ = [
     "is_metadata_host",
     "make_context",
     "metadata_hosts_of",
+    "system_reason",
+    "tls_reason",
     "without_zone",
 ]

@@ -20,6 +20,8 @@ raises, and configuration errors, pass through as they are.
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 import ssl
 
@@ -40,6 +42,8 @@ __all__ = [
     "TLSError",
     "TooSlowError",
     "connect_error",
+    "system_reason",
+    "tls_reason",
 ]
 
 
@@ -153,6 +157,31 @@ class TooSlowError(StalledError):
     max_attempts = FEW_ATTEMPTS
 
 
+def tls_reason(error: Exception) -> str:
+    """Returns why TLS failed, without the place in Python's own source that its text has.
+
+    Args:
+        error: the error of TLS.
+
+    Example:
+        >>> tls_reason(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"))
+        'wrong version number'
+    """
+    text: str = getattr(error, "verify_message", "") or getattr(error, "strerror", None) or str(error)
+    return re.sub(r"^\[[^]]*\] | ?\(_ssl\.c:\d+\)", "", text)
+
+
+def system_reason(error: OSError) -> str:
+    """Returns why the system refused, in its own words and without addresses.
+
+    Args:
+        error: an error of the system, or of asyncio, whose text has the address.
+    """
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__
+
+
 def connect_error(error: OSError, host: str, port: int | None = None) -> NetError:
     """Returns the error of ours for one that was raised while connecting.
 
@@ -164,7 +193,7 @@ def connect_error(error: OSError, host: str, port: int | None = None) -> NetErro
     if isinstance(error, NetError):
         return error
     if isinstance(error, ssl.SSLError):
-        found = (CertificateError if isinstance(error, ssl.SSLCertVerificationError) else TLSError)(str(error))
+        found = (CertificateError if isinstance(error, ssl.SSLCertVerificationError) else TLSError)(tls_reason(error))
         if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             found.max_attempts = None  # the connection ended, as when a server restarts
         return found

@@ -307,9 +307,13 @@ _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
     (
         CertificateError,
         NetworkError,
-        "the certificate of {host} is not trusted ({error}); set ca_bundle (DXFLOW_CA_BUNDLE)",
+        "the certificate of {host} is not trusted ({error}); set ca_bundle (DXFLOW_CA_BUNDLE) to its authority",
     ),
-    (TLSError, NetworkError, "the encrypted connection with {host} failed ({error})"),
+    (
+        TLSError,
+        NetworkError,
+        "the encrypted connection with {host} failed ({error}); check the endpoint, and whether it is http or https",
+    ),
     (TooSlowError, StallTimeoutError, "{error}; check the network, or set min_speed to a smaller value"),
     (StalledError, StallTimeoutError, "no byte moved for {stall_timeout} s between this machine and {host}"),
     (
@@ -320,9 +324,9 @@ _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
     (AddressRefusedError, AccessDeniedError, "{error}"),
     (HostNotFoundError, NetworkError, "{error}; check the endpoint and the network"),
     (ConnectionRefusedByHostError, NetworkError, "{host} refused the connection; check the endpoint"),
-    (ConnectError, NetworkError, "could not connect to {host} ({error})"),
-    (ProxyError, NetworkError, "{error}"),
-    (ConnectionBrokenError, NetworkError, "{error}"),
+    (ConnectError, NetworkError, "could not connect to {host} ({error}); check the endpoint and the network"),
+    (ProxyError, NetworkError, "{error}; check the proxy, or list the host in NO_PROXY if it needs none"),
+    (ConnectionBrokenError, NetworkError, "{error}; check {host} and the network"),
     (InvalidRequestError, NetworkError, "the request is not valid ({error})"),
 )
 

@@ -49,7 +49,7 @@ def test_the_life_of_a_unit(signed_in: Command, tmp_path: Path) -> None:
     [
         (("units", "status", "other"), 3, "there are 'Demo'"),
         (("units", "start", "--ip", "10.9.9.9"), 3, "at 10.9.9.9"),
-        (("units", "terminate"), 2, "requires an argument"),
+        (("units", "terminate"), 2, "is missing"),
         (("units", "register", "mine", "https://host", "--secrets", "none.json"), 2, "none.json does not exist"),
         (("ls", "unit:/"), 2, "unit:/NAME"),
         (("ls", "unit:/other/"), 3, "there are 'Demo'"),

@@ -23,6 +23,8 @@ from dxflow_async.net.errors import (
     StalledError,
     TLSError,
     connect_error,
+    system_reason,
+    tls_reason,
 )
 from dxflow_async.net.proxy import Proxy
 
@@ -47,7 +49,7 @@ def net_error(error: BaseException, stall_timeout: float, proxy: Proxy | None = 
         return ProxyError(f"the proxy {proxy} refused a tunnel ({error.status})", retryable=error.status >= 500)
     found = next(convert(error) for foreign, convert in _ROWS if isinstance(error, foreign))
     if isinstance(error, aiohttp.ClientProxyConnectionError) and isinstance(found, ConnectError):
-        return ProxyError(f"the proxy {proxy} was not reached ({error.os_error.strerror or found})")
+        return ProxyError(f"the proxy {proxy} was not reached ({system_reason(error.os_error)})")
     return found
 
 
@@ -64,8 +66,8 @@ def _not_http(error: aiohttp.ClientResponseError) -> NetError:
 _ROWS: tuple[tuple[type[BaseException], Callable[[Any], NetError]], ...] = (
     (NetError, lambda error: error),
     (aiohttp.ConnectionTimeoutError, lambda _: ConnectTimeoutError("no connection within the connect timeout")),
-    (aiohttp.ClientConnectorCertificateError, lambda error: CertificateError(str(error.certificate_error))),
-    (aiohttp.ClientConnectorSSLError, lambda error: TLSError(str(error.os_error))),
+    (aiohttp.ClientConnectorCertificateError, lambda error: CertificateError(tls_reason(error.certificate_error))),
+    (aiohttp.ClientConnectorSSLError, lambda error: TLSError(tls_reason(error.os_error))),
     (aiohttp.ClientConnectorError, lambda error: connect_error(error.os_error, error.host, error.port)),
     (aiohttp.ClientResponseError, _not_http),
     (aiohttp.ServerDisconnectedError, _disconnected),
@@ -73,7 +75,7 @@ _ROWS: tuple[tuple[type[BaseException], Callable[[Any], NetError]], ...] = (
     (aiohttp.InvalidURL, lambda _: InvalidRequestError("its URL is not valid")),
     (aiohttp.ClientOSError, lambda error: ConnectionBrokenError(_closed(error), unanswered=True)),
     (aiohttp.ClientError, lambda error: ConnectionBrokenError(f"the connection was closed ({type(error).__name__})")),
-    (ssl.SSLError, lambda error: TLSError(str(error))),
+    (ssl.SSLError, lambda error: TLSError(tls_reason(error))),
     (OSError, lambda error: ConnectionBrokenError(_closed(error))),
     (ValueError, lambda error: InvalidRequestError(f"aiohttp refuses it ({type(error).__name__})")),
 )

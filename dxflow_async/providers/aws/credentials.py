@@ -236,7 +236,8 @@ class CloudCredentials:
             setting = for_remote("AWS.profile", self._name, "AWS") if self._settings.profile else "AWS_PROFILE"
             if profile is not None and holds_key(profile):
                 raise ConfigurationError(not_allowed(setting, profile, "the name of a profile")) from None
-            raise ConfigurationError(f"{setting} = {profile!r}: {error}") from error
+            advice = "check the name, and the files ~/.aws/config and ~/.aws/credentials"
+            raise ConfigurationError(f"{setting} = {profile!r}: {error}; {advice}") from error
         else:
             return sdk
 

@@ -23,7 +23,7 @@ from dxflow_async.providers.http import Call
 __all__ = ["AGAIN", "SLOWER", "ErrorRow", "ErrorTable", "page_text"]
 
 AGAIN = "the service failed; try again"
-SLOWER = "the service asks for fewer requests"
+SLOWER = "the service asks for fewer requests; try again later, or set max_concurrency to a smaller value"
 _FOREIGN = (
     "the answer is not one of the service; a proxy, a firewall or a load balancer in front of it may have refused the "
     "request: check the network and the endpoint"

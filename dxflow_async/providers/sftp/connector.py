@@ -71,7 +71,7 @@ class Connector:
         except (StorageError, ConfigurationError):
             raise
         except Exception as error:
-            raise error_of(call, error, self.host) from error
+            raise error_of(call, error, self._tried_host()) from error
 
     async def aclose(self) -> None:
         """Closes the connection to the jump host."""
@@ -79,6 +79,13 @@ class Connector:
         if jump is not None:
             jump.abort()
             await jump.wait_closed()
+
+    def _tried_host(self) -> str:
+        """Returns the host, with its port if one is set, that a failed connection was made to."""
+        if self._settings.jump_host is not None and self._jump is None:
+            return self._settings.jump_host.rpartition("@")[2]
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self._settings.port is None else f"{host}:{self._settings.port}"
 
     async def _connect(self, call: Call) -> asyncssh.SSHClientConnection:
         settings, tunnel = self._settings, None

@@ -10,6 +10,8 @@ https://asyncssh.readthedocs.io/en/latest/api.html#exceptions
 
 from __future__ import annotations
 
+import re
+
 from dxflow_async.providers import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -105,23 +107,23 @@ _ERRORS: dict[str, tuple[type[StorageError], str, bool]] = {
     "CompressionError": (NetworkError, "the encrypted connection was damaged ({error})", True),
     "DisconnectError": (NetworkError, "the server ended the connection ({error})", True),
     "ChannelOpenError": (NetworkError, "the server refused an SFTP channel ({error})", True),
-    "TimeoutError": (StallTimeoutError, "the server did not answer in time", True),
-    "gaierror": (NetworkError, "could not find the host {host}; check host", False),
-    "ConnectionRefusedError": (NetworkError, "the connection was refused; check host and port", True),
+    "TimeoutError": (StallTimeoutError, "{host} did not answer in time; check host and the network", True),
+    "gaierror": (NetworkError, "could not find the host {name}; check host", False),
+    "ConnectionRefusedError": (NetworkError, "{host} refused the connection; check host and port", True),
     "ConnectionError": (NetworkError, _BROKEN, True),
-    "OSError": (NetworkError, "could not connect ({error})", True),
+    "OSError": (NetworkError, "could not connect to {host} ({error}); check host and the network", True),
     "Error": (NetworkError, "the connection failed ({error})", True),
     "ValueError": (NetworkError, "the file was closed with its connection; try again", True),
 }
 
 
-def error_of(call: Call, error: BaseException, host: str = "") -> StorageError:
+def error_of(call: Call, error: BaseException, host: str = "the server") -> StorageError:
     """Returns our error for one of asyncssh, or of the system below it.
 
     Args:
         call: the storage call.
         error: the foreign error.
-        host: the host, where it may not be reached.
+        host: the host, with its port if one is set, where it may not be reached.
 
     Raises:
         TypeError: there is no row for it.
@@ -133,9 +135,8 @@ def error_of(call: Call, error: BaseException, host: str = "") -> StorageError:
         row = _ERRORS.get(cls.__name__)
         if row is not None:
             ours, text, retryable = row
-            return call.error(
-                ours, text.format(error=_reason(error), host=host), code=type(error).__name__, retryable=retryable
-            )
+            said = text.format(error=_reason(error), host=host, name=re.sub(r":\d+$", "", host))
+            return call.error(ours, said, code=type(error).__name__, retryable=retryable)
     raise TypeError(f"no row for {type(error).__name__}") from error
 
 

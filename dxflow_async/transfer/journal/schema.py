@@ -66,7 +66,7 @@ class DamagedJobFile(ConfigurationError):  # noqa: N818 - users see and catch it
 
     def __init__(self, path: Path, reason: object) -> None:
         super().__init__(
-            f"{path} is damaged, or not a job file ({reason}): set it aside with "
+            f"{path} is damaged, or not a job file ({' '.join(str(reason).split())}): set it aside with "
             f"`dxflow-async jobs clean {path.stem} --yes`, then make the call again"
         )
 

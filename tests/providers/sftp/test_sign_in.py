@@ -206,7 +206,7 @@ async def test_jump_host(server: SSHServer, tmp_path: Path, connect: Connect) ->
 
 async def test_nobody_listens(server: SSHServer, connect: Connect) -> None:
     """A refused connection may be tried again; an unknown host may not."""
-    with pytest.raises(NetworkError, match="refused; check host and port") as raised:
+    with pytest.raises(NetworkError, match=r"127\.0\.0\.1:\d+ refused the connection; check host and port") as raised:
         await works(connect(server.settings(port=free_port())))
     assert raised.value.retryable
     assert "could not find the host no-such.invalid; check host" in await refusal(
