@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dxflow_async.transfer.retry import RetryPolicy
     from dxflow_async.transfer.selection import Selection
 
-__all__ = ["LINK_SUFFIX", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
+__all__ = ["LINK_SUFFIX", "DeletionRest", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
 
 Symlinks = Literal["follow", "skip", "preserve"]
 """What becomes of symbolic links: they are followed, skipped, or kept as links."""
@@ -107,6 +107,20 @@ class ListingRest(NamedTuple):
     options: ObjectOptions
     operation: str
     overwrite: Overwrite
+
+
+class DeletionRest(NamedTuple):
+    """What is left of a long listing of a directory that is deleted.
+
+    Attributes:
+        provider: where the directory is.
+        prefix: the directory.
+        keys: the last keys that were listed, at least two. All but the last of them are deleted by others.
+    """
+
+    provider: Provider
+    prefix: str
+    keys: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

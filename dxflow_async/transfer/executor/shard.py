@@ -22,8 +22,12 @@ __all__ = [
     "ItemReceipt",
     "ItemRecord",
     "KeyRange",
+    "ListedKeys",
     "ListedRange",
+    "ListingRange",
     "MovedPart",
+    "PackedKeys",
+    "PackedKeysToDelete",
     "PartRange",
     "Shard",
     "ShardPlace",
@@ -154,6 +158,70 @@ class ListedRange(NamedTuple):
     ended: bool
 
 
+class ListingRange(NamedTuple):
+    """Keys of a directory that a worker lists for others to work on.
+
+    Attributes:
+        prefix: the directory, in the source's area.
+        low: keys up to this one are left out.
+        high: the last key that belongs to the range; None: all that follow.
+        max_items: the worker ends after the page with which it has so many keys.
+        entries: what the listing told of each key is kept.
+    """
+
+    prefix: str
+    low: str
+    high: str | None
+    max_items: int
+    entries: bool = False
+
+
+class PackedKeys(NamedTuple):
+    """The names of keys in a directory, or the entries of the keys, as `pack` makes them.
+
+    Attributes:
+        number: how many they are.
+        content: the bytes, which only workers open.
+    """
+
+    number: int
+    content: bytes
+
+
+class ListedKeys(NamedTuple):
+    """How far a worker has come with a `ListingRange`.
+
+    Attributes:
+        keys: what it has listed.
+        first: the first key behind `low`, which may lie behind the range; None if the service listed none.
+        position: the last of `keys`; `low` if there are none.
+        beyond: the first key behind them, if one was listed.
+        ended: nothing of the range is left.
+        refused: the service does not list from a key.
+        sample: some of the keys.
+    """
+
+    keys: PackedKeys
+    first: str | None
+    position: str
+    beyond: str | None
+    ended: bool
+    refused: bool
+    sample: Sequence[str]
+
+
+class PackedKeysToDelete(NamedTuple):
+    """Keys of a directory to delete.
+
+    Attributes:
+        prefix: the directory, in the destination's area.
+        keys: their names in it.
+    """
+
+    prefix: str
+    keys: PackedKeys
+
+
 class Budget(NamedTuple):
     """One worker's share of the call's limits. `max_bandwidth` is in bytes a second; None: there is no limit."""
 
@@ -182,6 +250,8 @@ class Shard:
         parts: parts of one object.
         keys: keys of the destination's area to delete.
         range: keys to list, and whose objects to copy.
+        listing: keys to list.
+        listed_keys: keys to delete that a worker has listed.
     """
 
     number: int
@@ -200,6 +270,8 @@ class Shard:
     parts: PartRange | None = None
     keys: Sequence[str] = ()
     range: KeyRange | None = None
+    listing: ListingRange | None = None
+    listed_keys: PackedKeysToDelete | None = None
 
 
 class Failure(NamedTuple):
@@ -251,9 +323,11 @@ class ShardReceipt:
         parts: the parts that are stored.
         latency: the mean time that an item or a part took.
         retries: the attempts beyond the first, of parts.
-        failure: why the other parts, or all keys, failed; or why a range could not be listed to its end.
+        failure: why the other parts, or all keys, failed; or why a range could not be done to its end.
         failed: the errors of the keys that could not be deleted.
+        tried: for how many of `Shard.listed_keys` the service answered.
         listed: how far the worker has come with a range.
+        keys: the same, where it only lists.
     """
 
     seconds: float
@@ -264,3 +338,5 @@ class ShardReceipt:
     failure: Failure | None = None
     failed: Mapping[str, StorageError] = field(default_factory=dict)
     listed: ListedRange | None = None
+    tried: int = 0
+    keys: ListedKeys | None = None

@@ -13,12 +13,9 @@ from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, below
 from dxflow_async.transfer.planning.directories import DirectoryModes, is_link, is_users, make_directory
-from dxflow_async.transfer.planning.listing import pages
+from dxflow_async.transfer.planning.listing import SHARED_AFTER, pages
 
 __all__ = ["copy_tree"]
-
-_SHARED_AFTER = 3
-"""Pages after which workers of an executor list the rest: some thousand objects, which are worth several shards."""
 
 
 async def copy_tree(
@@ -75,7 +72,7 @@ async def copy_tree(
                     move=goes,
                     overwrite=overwrite,
                 )
-            if count == _SHARED_AFTER and not move and _is_shared_out(context, source, destination, target):
+            if count == SHARED_AFTER and not move and _is_shared_out(context, source, destination, target):
                 assert context.part_mover is not None
                 keys = [entry.key for entry in page]
                 context.part_mover.share_out(ListingRest(context, source, target, keys, options, operation, overwrite))
