@@ -89,15 +89,17 @@ class PartMover(Protocol):
 
 
 class ListingRest(NamedTuple):
-    """What is left of a long listing of a directory, whose objects are copied to another directory.
+    """What is left of a long listing of a directory, whose objects are copied or moved to another directory.
 
     Attributes:
         context: the call's context.
         source, target: the two directories.
-        keys: the last keys that were listed. Everything up to the last of them is planned.
+        keys: the last keys that were listed. Everything up to the last of them is planned; of a move, all but the last
+            of them, and there are two at least.
         options: what is stored with the copies.
         operation: the operation, for errors.
         overwrite: what happens to objects that are there already.
+        move: sources are deleted.
     """
 
     context: TransferContext
@@ -107,6 +109,7 @@ class ListingRest(NamedTuple):
     options: ObjectOptions
     operation: str
     overwrite: Overwrite
+    move: bool = False
 
 
 class DeletionRest(NamedTuple):

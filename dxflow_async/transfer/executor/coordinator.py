@@ -35,6 +35,7 @@ from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
 from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
 from dxflow_async.transfer.executor.shared_deletion import DeletionRecord, SharedDeletion
 from dxflow_async.transfer.executor.shared_listing import SharedListing
+from dxflow_async.transfer.executor.shared_move import SharedMove
 from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes, share
 from dxflow_async.transfer.executor.work import DeletionWork, ItemBatch, ItemsWork, PartBatch, PartsWork, Work
 from dxflow_async.transfer.journal.journal import Journal
@@ -303,8 +304,9 @@ class Coordinator:
         await self._ready.put(item)
 
     async def _share(self, rest: ListingRest, group: TaskGroup) -> StorageError | None:
-        """Has workers list and copy what is left of a listing. Returns why it could not be listed to its end."""
-        listing = SharedListing(rest, self, lambda: self._call.executor.workers, self._sizes)
+        """Has workers list and copy, or move, what is left of a listing. Returns why it could not be listed."""
+        kind = SharedMove if rest.move else SharedListing
+        listing = kind(rest, self, lambda: self._call.executor.workers, self._sizes)
         whole = await listing.run()
         if not whole and listing.error is None:
             try:

@@ -111,7 +111,7 @@ class PartRange(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """Keys of a directory that a worker lists, and whose objects it copies to another directory.
+    """Keys of a directory that a worker lists, and whose objects it copies or moves to another directory.
 
     Attributes:
         source, destination: the two directories.
@@ -121,6 +121,8 @@ class KeyRange(NamedTuple):
         options: what is stored with the copies.
         overwrite: what happens to objects that are there already.
         selection: the conditions of the call's `Selection`, in plain JSON types.
+        moves: sources are deleted once their copies are stored.
+        entries: the entries of the keys, packed, that a worker has listed before; None: they are not listed yet.
     """
 
     source: ShardPlace
@@ -132,6 +134,8 @@ class KeyRange(NamedTuple):
     options: ObjectOptions
     overwrite: Overwrite = True
     selection: Mapping[str, Any] = {}
+    moves: bool = False
+    entries: bytes | None = None
 
 
 class ListedRange(NamedTuple):

@@ -18,7 +18,7 @@ from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import ListingRest
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.executor.shard import KeyRange, ListedRange, ShardPlace, ShardReceipt
+from dxflow_async.transfer.executor.shard import ItemReceipt, KeyRange, ListedRange, ShardPlace, ShardReceipt
 from dxflow_async.transfer.executor.shared_ranges import LEAST_ITEMS, KeySpan, SharedRanges, WorkPerformer
 from dxflow_async.transfer.executor.sizes import ShardSizes
 from dxflow_async.transfer.executor.work import Work, result_of_receipt
@@ -26,7 +26,7 @@ from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.planning.destination import Destination, below, inside
 from dxflow_async.transfer.planning.listing import pages, pages_after
 
-__all__ = ["SharedListing"]
+__all__ = ["Ranges", "SharedListing", "listed_item", "note_items"]
 
 
 class Ranges(WorkPerformer, Protocol):
@@ -37,6 +37,31 @@ class Ranges(WorkPerformer, Protocol):
 
     async def run_here(self, item: TransferItem) -> None:
         """Has the engine of this process run an item, whose parts workers move."""
+
+
+def listed_item(rest: ListingRest, name: str, entry: Entry, destination: Destination) -> TransferItem:
+    """Returns the item of an entry of a listing."""
+    return item_for(
+        rest.context,
+        below(rest.source, name),
+        destination,
+        below(rest.target, name),
+        entry,
+        rest.options,
+        operation=rest.operation,
+        move=rest.move,
+        overwrite=rest.overwrite,
+    )
+
+
+async def note_items(ranges: Ranges, rest: ListingRest, listed: ListedRange, receipts: Sequence[ItemReceipt]) -> None:
+    """Notes the items that a worker has planned, and has those run here that it could not move as a whole."""
+    for name, size, each in zip(listed.names, listed.sizes, receipts, strict=True):
+        ends = rest.source.shown + name, rest.target.shown + name
+        await ranges.note_listed(result_of_receipt(ends, each), each.version, size)
+    destination = inside(rest.target, rest.context.threads)
+    for entry in listed.large:
+        await ranges.run_here(listed_item(rest, entry.key[len(rest.source.key) :], entry, destination))
 
 
 class SharedListing(SharedRanges["_Range"]):
@@ -90,21 +115,7 @@ class SharedListing(SharedRanges["_Range"]):
                         continue  # the plan had it, or a range
                     name = entry.key[len(source.key) :]
                     if context.selection is None or context.selection.admits(name, entry):
-                        yield self._item(name, entry, destination)
-
-    def _item(self, name: str, entry: Entry, destination: Destination) -> TransferItem:
-        rest = self._rest
-        ends = below(rest.source, name), below(rest.target, name)
-        return item_for(
-            rest.context,
-            ends[0],
-            destination,
-            ends[1],
-            entry,
-            rest.options,
-            operation=rest.operation,
-            overwrite=rest.overwrite,
-        )
+                        yield listed_item(rest, name, entry, destination)
 
     def _make(self, low: str, high: str | None, page: tuple[str, str]) -> _Range:
         return _Range(low, high, page)
@@ -122,12 +133,7 @@ class SharedListing(SharedRanges["_Range"]):
         listed = receipt.listed
         assert listed is not None
         rest, failure = self._rest, receipt.failure
-        for name, size, each in zip(listed.names, listed.sizes, receipt.items, strict=True):
-            ends = rest.source.shown + name, rest.target.shown + name
-            await self._coordinator.note_listed(result_of_receipt(ends, each), each.version, size)
-        destination = inside(rest.target, rest.context.threads)
-        for entry in listed.large:
-            await self._coordinator.run_here(self._item(entry.key[len(rest.source.key) :], entry, destination))
+        await note_items(self._coordinator, rest, listed, receipt.items)
         self._space.learn([rest.source.key + name for name in listed.names] or rest.keys[-1:])
         span.took(listed)
         if failure is not None and isinstance(failure.error, UnsupportedError):
