@@ -12,7 +12,7 @@ from dxflow_async.models import DeleteResult, ItemList, TransferReport
 from dxflow_async.providers.contract import Encryption
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.area_storage import AsyncAreaStorage
-from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.context import DeletionRest, Symlinks
 from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.progress import OnProgress
@@ -182,7 +182,7 @@ class AsyncUnitStorage(AsyncAreaStorage):
         except NotFoundError:
             return False
 
-    async def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
+    async def _keys_to_delete(self, area: Area, path: str, *, shared: bool) -> AsyncIterator[str | DeletionRest]:
         if not path:
             raise ConfigurationError("path = '' is not allowed; write /name, or / to delete everything on the unit")
         if area.key(path):

@@ -26,7 +26,7 @@ from dxflow_async.storage.transfer_service import Pairs
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.storage.written_data import WrittenData, chunks_of_data
 from dxflow_async.streams import Memory
-from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.context import DeletionRest, Symlinks
 from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import directory
 from dxflow_async.transfer.progress import OnProgress
@@ -433,15 +433,16 @@ class AsyncAreaStorage(AreaFiles):
             return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
         if version is not None:
             area = reading_area(area, single_path(path, "version"), version, None)
-        keys_of, coordinator = partial(self._keys_to_delete, area), self._transfers.deleter(area, running.workers)
+        coordinator = self._transfers.deleter(area, running.workers)
+        keys_of = partial(self._keys_to_delete, area, shared=coordinator is not None)
         meter = self._resources.context(on_progress).meter
         deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator, meter)
         return await deletion.run((path,) if isinstance(path, str) else path, running.timeout)
 
-    def _keys_to_delete(self, area: Area, path: str) -> AsyncIterator[str]:
+    def _keys_to_delete(self, area: Area, path: str, *, shared: bool) -> AsyncIterator[str | DeletionRest]:
         from dxflow_async.storage.deletion import keys_to_delete
 
-        return keys_to_delete(self._resources, area, path)
+        return keys_to_delete(self._resources, area, path, shared=shared)
 
     # Sharing
 

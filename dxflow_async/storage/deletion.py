@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import NamedTuple
 
 from dxflow_async.concurrency.pool import for_each
 from dxflow_async.exceptions import (
@@ -23,8 +25,10 @@ from dxflow_async.providers.contract import Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.listing import ListingCache
+from dxflow_async.transfer.context import DeletionRest
 from dxflow_async.transfer.executor.coordinator import Coordinator
-from dxflow_async.transfer.planning.listing import pages_to_delete
+from dxflow_async.transfer.executor.shared_deletion import DeletionRecord
+from dxflow_async.transfer.planning.listing import SHARED_AFTER, pages_to_delete
 from dxflow_async.transfer.progress import Meter
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
@@ -39,8 +43,16 @@ _BATCHES_AT_ONCE = 8
 _MAX_FAILURES = 10_000
 
 
-async def keys_to_delete(resources: Resources, area: Area, path: str) -> AsyncIterator[str]:
+async def keys_to_delete(
+    resources: Resources, area: Area, path: str, *, shared: bool = False
+) -> AsyncIterator[str | DeletionRest]:
     """Yields the key of an object, or of a directory (a path that ends in a slash) all keys below it.
+
+    Args:
+        resources: the session's resources.
+        area: the area of the objects.
+        path: the object or the directory.
+        shared: workers may list by themselves; then the last thing is what is left of a long listing.
 
     Raises:
         UnsafePathError: the path names a bucket without a slash at its end.
@@ -63,9 +75,24 @@ async def keys_to_delete(resources: Resources, area: Area, path: str) -> AsyncIt
     if not key.endswith("/") or area.provider.features.directories:
         yield key
         return
-    async for page in pages_to_delete(area.provider, key, limits=resources.limits, policy=resources.policy):
-        for entry in page:
-            yield entry.key
+    shared, count = shared and _lists_by_ranges(area.provider, key), 0
+    listing = pages_to_delete(area.provider, key, limits=resources.limits, policy=resources.policy)
+    async with aclosing(listing):
+        async for page in listing:
+            keys, count = [entry.key for entry in page], count + 1
+            left = shared and count >= SHARED_AFTER and len(keys) > 1
+            for each in keys[:-1] if left else keys:
+                yield each
+            if left:
+                yield DeletionRest(area.provider, key, keys)
+                return
+
+
+def _lists_by_ranges(provider: Provider, key: str) -> bool:
+    """Returns whether the keys of a directory can be listed and deleted in any order, from any key on."""
+    features = provider.features
+    real = features.directories or features.directories_vary
+    return features.list_after and not real and provider.origin is provider and "/" in key
 
 
 async def delete_matching(
@@ -123,6 +150,14 @@ async def _exists(provider: Provider, key: str) -> bool:
     return True
 
 
+class _Batch(NamedTuple):
+    """Keys to delete, paths that are gone by then, and what is left of a listing."""
+
+    keys: Sequence[str]
+    paths: Sequence[str]
+    rest: DeletionRest | None = None
+
+
 class Deletion:
     """One call that deletes.
 
@@ -130,7 +165,7 @@ class Deletion:
         resources: the session's resources.
         cache: the session's listing cache, which forgets what is deleted.
         area: the area of the objects.
-        keys_of: yields the keys that deleting a path deletes.
+        keys_of: yields the keys that deleting a path deletes, and what is left of a listing for workers.
         coordinator: has the workers of an executor delete; None: this process does.
         meter: counts the objects for the caller's progress.
     """
@@ -140,7 +175,7 @@ class Deletion:
         resources: Resources,
         cache: ListingCache,
         area: Area,
-        keys_of: Callable[[str], AsyncIterator[str]],
+        keys_of: Callable[[str], AsyncIterator[str | DeletionRest]],
         coordinator: Coordinator | None = None,
         meter: Meter | None = None,
     ) -> None:
@@ -207,11 +242,15 @@ class Deletion:
         else:
             await for_each(self._batches(paths), lambda batch: self._delete(*batch), width)
 
-    async def _batches(self, paths: Iterable[str]) -> AsyncIterator[tuple[list[str], list[str]]]:
+    async def _batches(self, paths: Iterable[str]) -> AsyncIterator[_Batch]:
         """Yields keys to delete, and the paths all of whose keys have been yielded by then."""
         for path in paths:
             self._path = f"/{key_of(path)}"
+            rest: DeletionRest | None = None
             async for key in self._keys_of(path):
+                if isinstance(key, DeletionRest):
+                    rest = key
+                    continue
                 self._keys.append(key)
                 if len(self._keys) == _BATCH:
                     yield self._taken()
@@ -219,36 +258,67 @@ class Deletion:
                     return
             self._paths.append(self._path)
             self._path = ""
+            if rest is not None:
+                yield self._taken(rest)
         yield self._taken()
 
-    def _taken(self) -> tuple[list[str], list[str]]:
+    def _taken(self, rest: DeletionRest | None = None) -> _Batch:
         keys, self._keys = self._keys, []
         paths, self._paths = self._paths, []
         self._tried.update(dict.fromkeys(keys))
-        return keys, paths
+        if rest is not None:
+            self._tried[rest.prefix] = None
+        return _Batch(keys, paths, rest)
 
     @property
     def _gave_up(self) -> bool:
         return len(self._report.failed) >= _MAX_FAILURES
 
-    async def _delete(self, keys: list[str], paths: list[str]) -> None:
-        """Deletes keys, and notes which paths are gone by then."""
+    async def _delete(self, keys: Sequence[str], paths: Sequence[str], rest: DeletionRest | None = None) -> None:
+        """Deletes keys and what is left of a listing, and notes which paths are gone by then."""
+        if rest is not None:
+            await self._delete_rest(rest)
         failed: Mapping[str, StorageError] = {}
         if keys and self._coordinator is not None:
             failed = await self._coordinator.delete(keys)
         elif keys:
             resources = self._resources
             failed = await delete_keys(self._area.provider, keys, limits=resources.limits, policy=resources.policy)
-        self._asked += len(keys)
-        self._meter.done_together(len(keys), len(failed))
         for path in paths:
             self._cache.removed(self._area.cache_key, path)
+        if rest is not None and not self._report.failed:
+            self._tried.pop(rest.prefix, None)  # else the cache forgets it
+        self._note(len(keys), failed)
+        for key in keys:
+            self._tried.pop(key, None)  # two batches may name it
+
+    async def _delete_rest(self, rest: DeletionRest) -> None:
+        """Has workers list and delete what is left of a directory; lists what they may not have seen."""
+        assert self._coordinator is not None
+        shared = self._coordinator.share_deletion(rest, DeletionRecord(self._note, lambda: self._gave_up))
+        whole = await shared.run()
+        if shared.error is not None:
+            raise shared.error
+        if whole or self._gave_up:
+            return
+        keys: list[str] = []
+        async for entry in shared.missed(rest.provider, limits=self._resources.limits, policy=self._resources.policy):
+            keys.append(entry.key)
+            if len(keys) == _BATCH:
+                await self._delete(keys, ())
+                keys = []
+            if self._gave_up:
+                return
+        await self._delete(keys, ())
+
+    def _note(self, count: int, failed: Mapping[str, StorageError]) -> None:
+        """Notes that keys were tried, and the errors of those that could not be deleted."""
+        self._asked += count
+        self._meter.done_together(count, len(failed))
         for key, error in failed.items():
             path = self._area.path(key)
             self._cache.doubted(self._area.cache_key, path)
             self._report.append(TransferResult(self._area.shown(path), "", error=error))
-        for key in keys:
-            self._tried.pop(key, None)  # two batches may name it
 
     def _doubt_rest(self) -> None:
         """Lets the cache forget paths of which not all keys were tried."""

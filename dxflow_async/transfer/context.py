@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dxflow_async.transfer.retry import RetryPolicy
     from dxflow_async.transfer.selection import Selection
 
-__all__ = ["LINK_SUFFIX", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
+__all__ = ["LINK_SUFFIX", "DeletionRest", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
 
 Symlinks = Literal["follow", "skip", "preserve"]
 """What becomes of symbolic links: they are followed, skipped, or kept as links."""
@@ -89,15 +89,17 @@ class PartMover(Protocol):
 
 
 class ListingRest(NamedTuple):
-    """What is left of a long listing of a directory, whose objects are copied to another directory.
+    """What is left of a long listing of a directory, whose objects are copied or moved to another directory.
 
     Attributes:
         context: the call's context.
         source, target: the two directories.
-        keys: the last keys that were listed. Everything up to the last of them is planned.
+        keys: the last keys that were listed. Everything up to the last of them is planned; of a move, all but the last
+            of them, and there are two at least.
         options: what is stored with the copies.
         operation: the operation, for errors.
         overwrite: what happens to objects that are there already.
+        move: sources are deleted.
     """
 
     context: TransferContext
@@ -107,6 +109,21 @@ class ListingRest(NamedTuple):
     options: ObjectOptions
     operation: str
     overwrite: Overwrite
+    move: bool = False
+
+
+class DeletionRest(NamedTuple):
+    """What is left of a long listing of a directory that is deleted.
+
+    Attributes:
+        provider: where the directory is.
+        prefix: the directory.
+        keys: the last keys that were listed, at least two. All but the last of them are deleted by others.
+    """
+
+    provider: Provider
+    prefix: str
+    keys: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,15 @@ from dxflow_async.exceptions import DxflowError, ExecutorError, SessionClosedErr
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import Part, Provider
 from dxflow_async.providers.registry import local_provider
-from dxflow_async.transfer.context import ListingRest
+from dxflow_async.transfer.context import DeletionRest, ListingRest
 from dxflow_async.transfer.engine import Engine, TransferItem, close_items
 from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
 from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
+from dxflow_async.transfer.executor.shared_deletion import DeletionRecord, SharedDeletion
 from dxflow_async.transfer.executor.shared_listing import SharedListing
+from dxflow_async.transfer.executor.shared_move import SharedMove
 from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes, share
 from dxflow_async.transfer.executor.work import DeletionWork, ItemBatch, ItemsWork, PartBatch, PartsWork, Work
 from dxflow_async.transfer.journal.journal import Journal
@@ -160,6 +162,10 @@ class Coordinator:
         future: asyncio.Future[Mapping[str, StorageError]] = asyncio.get_running_loop().create_future()
         await self.perform(DeletionWork(keys, future))
         return await future
+
+    def share_deletion(self, rest: DeletionRest, record: DeletionRecord) -> SharedDeletion:
+        """Returns what has workers list and delete what is left of a listing, within `deleting`."""
+        return SharedDeletion(rest, record, self, lambda: self._call.executor.workers, self._sizes)
 
     async def _perform_parts(self, key: tuple[str, str], gathered: PartBatch) -> None:
         try:
@@ -298,8 +304,9 @@ class Coordinator:
         await self._ready.put(item)
 
     async def _share(self, rest: ListingRest, group: TaskGroup) -> StorageError | None:
-        """Has workers list and copy what is left of a listing. Returns why it could not be listed to its end."""
-        listing = SharedListing(rest, self, lambda: self._call.executor.workers, self._sizes)
+        """Has workers list and copy, or move, what is left of a listing. Returns why it could not be listed."""
+        kind = SharedMove if rest.move else SharedListing
+        listing = kind(rest, self, lambda: self._call.executor.workers, self._sizes)
         whole = await listing.run()
         if not whole and listing.error is None:
             try:
@@ -351,7 +358,8 @@ class Coordinator:
             self._leave()
         if receipt is not None:
             self._lost_in_a_row = 0
-            self._sizes.took(receipt.seconds, *work.done(receipt), receipt.latency)
+            if (done := work.done(receipt)) is not None:
+                self._sizes.took(receipt.seconds, *done, receipt.latency)
             await work.settle(receipt)
             await self._sweep(work)
         elif work.losses < _LOSSES:

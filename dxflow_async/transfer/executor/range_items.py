@@ -9,6 +9,7 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
+from dxflow_async.transfer.executor.range_listing import unpack
 from dxflow_async.transfer.executor.shard import ItemReceipt, KeyRange, ListedRange
 from dxflow_async.transfer.executor.worker_items import Redone, whole_item
 from dxflow_async.transfer.items.choose import item_for
@@ -55,6 +56,17 @@ class RangeItems:
         self.error: StorageError | None = None
 
     async def items(self) -> AsyncIterator[TransferItem]:
+        """Yields the items: of the entries that were listed before, or those of a listing."""
+        if self._span.entries is None:
+            async for listed in self._listed_items():
+                yield listed
+            return
+        for entry in unpack(self._span.entries):
+            item = self._item(entry)
+            if item is not None:
+                yield item
+
+    async def _listed_items(self) -> AsyncIterator[TransferItem]:
         """Yields the items, up to the end of a page with which there are enough of them."""
         span, context, provider = self._span, self._context, self._source.provider
         listing = pages_after(provider, self._source.key, span.low, limits=context.limits, policy=context.policy)
@@ -93,13 +105,14 @@ class RangeItems:
             entry,
             span.options,
             operation=self._operation,
+            move=span.moves,
             overwrite=span.overwrite,
         )
         record = item.record()
         if record is not None:
             item = whole_item(self._context, source, target, record, self._redone)
-        elif not isinstance(item, MarkerItem | SettledItem):
-            self._large.append(entry)
+        elif not isinstance(item, SettledItem) and (span.moves or not isinstance(item, MarkerItem)):
+            self._large.append(entry)  # also a marker that is moved, because it does not tell whether it was moved
             return None
         self._planned[id(item)] = (item, entry)
         self._bytes += entry.size

@@ -23,10 +23,13 @@ from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import Engine, TransferItem
 from dxflow_async.transfer.executor.channel import ShardCancelledError, WorkerChannel
 from dxflow_async.transfer.executor.range_items import RangeItems
+from dxflow_async.transfer.executor.range_listing import PackedDeletion, list_range
 from dxflow_async.transfer.executor.shard import (
     Failure,
     ItemReceipt,
     KeyRange,
+    ListingRange,
+    PackedKeysToDelete,
     PartRange,
     Shard,
     ShardPlace,
@@ -96,6 +99,10 @@ async def _run(
         return await _run_parts(resources, context, places, shard.parts, started)
     if shard.range is not None:
         return await _run_range(resources, context, places, shard, shard.range, redone, started)
+    if shard.listing is not None:
+        return await _list(resources, places(0, ShardPlace("", "")).provider, shard.listing, started)
+    if shard.listed_keys is not None:
+        return await _delete_listed(resources, places(1, ShardPlace("", "")).provider, shard.listed_keys, started)
     if shard.keys:
         return await _delete(resources, places(1, ShardPlace("", "")).provider, shard.keys, started)
     return await _run_items(resources, context, places, shard, redone, started)
@@ -192,6 +199,25 @@ async def _delete(resources: Resources, provider: Provider, keys: Sequence[str],
     except StorageError as error:
         return ShardReceipt(seconds=monotonic() - started, failure=_failure(error))
     return ShardReceipt(seconds=monotonic() - started, failed={key: _sendable(each) for key, each in failed.items()})
+
+
+async def _list(resources: Resources, provider: Provider, span: ListingRange, started: float) -> ShardReceipt:
+    keys, error = await list_range(provider, span, limits=resources.limits, policy=resources.policy)
+    failure = None if error is None else _failure(error)
+    return ShardReceipt(seconds=monotonic() - started, failure=failure, keys=keys)
+
+
+async def _delete_listed(
+    resources: Resources, provider: Provider, wanted: PackedKeysToDelete, started: float
+) -> ShardReceipt:
+    deletion = PackedDeletion(provider, *wanted, limits=resources.limits, policy=resources.policy)
+    await deletion.run()
+    return ShardReceipt(
+        seconds=monotonic() - started,
+        failure=None if deletion.error is None else _failure(deletion.error),
+        failed={key: _sendable(each) for key, each in deletion.failed.items()},
+        tried=deletion.tried,
+    )
 
 
 async def _move(

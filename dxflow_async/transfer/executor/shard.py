@@ -22,8 +22,12 @@ __all__ = [
     "ItemReceipt",
     "ItemRecord",
     "KeyRange",
+    "ListedKeys",
     "ListedRange",
+    "ListingRange",
     "MovedPart",
+    "PackedKeys",
+    "PackedKeysToDelete",
     "PartRange",
     "Shard",
     "ShardPlace",
@@ -107,7 +111,7 @@ class PartRange(NamedTuple):
 
 
 class KeyRange(NamedTuple):
-    """Keys of a directory that a worker lists, and whose objects it copies to another directory.
+    """Keys of a directory that a worker lists, and whose objects it copies or moves to another directory.
 
     Attributes:
         source, destination: the two directories.
@@ -117,6 +121,8 @@ class KeyRange(NamedTuple):
         options: what is stored with the copies.
         overwrite: what happens to objects that are there already.
         selection: the conditions of the call's `Selection`, in plain JSON types.
+        moves: sources are deleted once their copies are stored.
+        entries: the entries of the keys, packed, that a worker has listed before; None: they are not listed yet.
     """
 
     source: ShardPlace
@@ -128,6 +134,8 @@ class KeyRange(NamedTuple):
     options: ObjectOptions
     overwrite: Overwrite = True
     selection: Mapping[str, Any] = {}
+    moves: bool = False
+    entries: bytes | None = None
 
 
 class ListedRange(NamedTuple):
@@ -152,6 +160,70 @@ class ListedRange(NamedTuple):
     position: str
     beyond: str | None
     ended: bool
+
+
+class ListingRange(NamedTuple):
+    """Keys of a directory that a worker lists for others to work on.
+
+    Attributes:
+        prefix: the directory, in the source's area.
+        low: keys up to this one are left out.
+        high: the last key that belongs to the range; None: all that follow.
+        max_items: the worker ends after the page with which it has so many keys.
+        entries: what the listing told of each key is kept.
+    """
+
+    prefix: str
+    low: str
+    high: str | None
+    max_items: int
+    entries: bool = False
+
+
+class PackedKeys(NamedTuple):
+    """The names of keys in a directory, or the entries of the keys, as `pack` makes them.
+
+    Attributes:
+        number: how many they are.
+        content: the bytes, which only workers open.
+    """
+
+    number: int
+    content: bytes
+
+
+class ListedKeys(NamedTuple):
+    """How far a worker has come with a `ListingRange`.
+
+    Attributes:
+        keys: what it has listed.
+        first: the first key behind `low`, which may lie behind the range; None if the service listed none.
+        position: the last of `keys`; `low` if there are none.
+        beyond: the first key behind them, if one was listed.
+        ended: nothing of the range is left.
+        refused: the service does not list from a key.
+        sample: some of the keys.
+    """
+
+    keys: PackedKeys
+    first: str | None
+    position: str
+    beyond: str | None
+    ended: bool
+    refused: bool
+    sample: Sequence[str]
+
+
+class PackedKeysToDelete(NamedTuple):
+    """Keys of a directory to delete.
+
+    Attributes:
+        prefix: the directory, in the destination's area.
+        keys: their names in it.
+    """
+
+    prefix: str
+    keys: PackedKeys
 
 
 class Budget(NamedTuple):
@@ -182,6 +254,8 @@ class Shard:
         parts: parts of one object.
         keys: keys of the destination's area to delete.
         range: keys to list, and whose objects to copy.
+        listing: keys to list.
+        listed_keys: keys to delete that a worker has listed.
     """
 
     number: int
@@ -200,6 +274,8 @@ class Shard:
     parts: PartRange | None = None
     keys: Sequence[str] = ()
     range: KeyRange | None = None
+    listing: ListingRange | None = None
+    listed_keys: PackedKeysToDelete | None = None
 
 
 class Failure(NamedTuple):
@@ -251,9 +327,11 @@ class ShardReceipt:
         parts: the parts that are stored.
         latency: the mean time that an item or a part took.
         retries: the attempts beyond the first, of parts.
-        failure: why the other parts, or all keys, failed; or why a range could not be listed to its end.
+        failure: why the other parts, or all keys, failed; or why a range could not be done to its end.
         failed: the errors of the keys that could not be deleted.
+        tried: for how many of `Shard.listed_keys` the service answered.
         listed: how far the worker has come with a range.
+        keys: the same, where it only lists.
     """
 
     seconds: float
@@ -264,3 +342,5 @@ class ShardReceipt:
     failure: Failure | None = None
     failed: Mapping[str, StorageError] = field(default_factory=dict)
     listed: ListedRange | None = None
+    tried: int = 0
+    keys: ListedKeys | None = None

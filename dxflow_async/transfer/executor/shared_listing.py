@@ -1,11 +1,7 @@
 """A long listing that is shared out: workers list ranges of its keys, and copy the objects that they find.
 
-The keys behind those that are planned are cut into ranges, three for each worker. A worker lists a range and copies
-what is in it, up to the end of a page with which it has enough; the coordinator hands out what is left of the range.
-While there are fewer ranges than that, a range that a worker returns is cut again. So only names and outcomes come
-back, and the coordinator neither lists nor plans.
-
-Every key lies in exactly one range, therefore it is copied exactly once. Where a range does not begin with the key that
+Only names and outcomes come back, and the coordinator neither lists nor plans; `SharedRanges` cuts the ranges. Every
+key lies in exactly one range, therefore it is copied exactly once. Where a range does not begin with the key that
 the range before it has seen there, the service began elsewhere than it was asked to. Then, and when a range has ended
 its workers, this process lists the directory itself, and hands out the objects that no range had.
 """
@@ -13,41 +9,28 @@ its workers, this process lists the directory itself, and hands out the objects 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol
 
-from anyio.abc import TaskGroup
-
-from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.exceptions import StorageError, UnsupportedError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import Entry
 from dxflow_async.transfer.context import ListingRest
 from dxflow_async.transfer.engine import TransferItem
-from dxflow_async.transfer.executor.shard import KeyRange, ListedRange, ShardPlace, ShardReceipt
-from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes
+from dxflow_async.transfer.executor.shard import ItemReceipt, KeyRange, ListedRange, ShardPlace, ShardReceipt
+from dxflow_async.transfer.executor.shared_ranges import LEAST_ITEMS, KeySpan, SharedRanges, WorkPerformer
+from dxflow_async.transfer.executor.sizes import ShardSizes
 from dxflow_async.transfer.executor.work import Work, result_of_receipt
 from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.planning.destination import Destination, below, inside
-from dxflow_async.transfer.planning.key_space import KeySpace
 from dxflow_async.transfer.planning.listing import pages, pages_after
 
-__all__ = ["SharedListing"]
-
-_LEAST_ITEMS = 1000
-"""A worker copies at least so many objects of a range: fewer are not worth a listing."""
-
-_WORTH = 2.0
-"""A range is cut if what is left of it is so many times what a worker did of it at a time."""
+__all__ = ["Ranges", "SharedListing", "listed_item", "note_items"]
 
 
-class Ranges(Protocol):
+class Ranges(WorkPerformer, Protocol):
     """What the coordinator does for a shared listing."""
-
-    async def perform_range(self, work: Work) -> None:
-        """Has workers do some work, and settles it."""
 
     async def note_listed(self, result: TransferResult, version: str | None, size: int) -> None:
         """Notes the result of an item that a worker has planned."""
@@ -56,7 +39,32 @@ class Ranges(Protocol):
         """Has the engine of this process run an item, whose parts workers move."""
 
 
-class SharedListing:
+def listed_item(rest: ListingRest, name: str, entry: Entry, destination: Destination) -> TransferItem:
+    """Returns the item of an entry of a listing."""
+    return item_for(
+        rest.context,
+        below(rest.source, name),
+        destination,
+        below(rest.target, name),
+        entry,
+        rest.options,
+        operation=rest.operation,
+        move=rest.move,
+        overwrite=rest.overwrite,
+    )
+
+
+async def note_items(ranges: Ranges, rest: ListingRest, listed: ListedRange, receipts: Sequence[ItemReceipt]) -> None:
+    """Notes the items that a worker has planned, and has those run here that it could not move as a whole."""
+    for name, size, each in zip(listed.names, listed.sizes, receipts, strict=True):
+        ends = rest.source.shown + name, rest.target.shown + name
+        await ranges.note_listed(result_of_receipt(ends, each), each.version, size)
+    destination = inside(rest.target, rest.context.threads)
+    for entry in listed.large:
+        await ranges.run_here(listed_item(rest, entry.key[len(rest.source.key) :], entry, destination))
+
+
+class SharedListing(SharedRanges["_Range"]):
     """Copies what is left of a listing.
 
     Args:
@@ -66,22 +74,15 @@ class SharedListing:
         sizes: the sizes of shards.
 
     Attributes:
-        error: why the directory could not be listed to its end.
         lost: a range has ended its workers, which may have copied some of it.
         owners: the workers that were lost with such ranges.
     """
 
     def __init__(self, rest: ListingRest, ranges: Ranges, workers: Callable[[], int], sizes: ShardSizes) -> None:
+        super().__init__(rest.source.key, rest.keys, workers)
         self._rest = rest
         self._coordinator = ranges
-        self._workers = workers
         self._sizes = sizes
-        self._space = KeySpace(rest.source.key)
-        self._space.learn(rest.keys)
-        self._ranges: list[_Range] = []
-        self._active = 0
-        self._group: TaskGroup
-        self.error: StorageError | None = None
         self.lost = False
         self.owners: set[str] = set()
 
@@ -92,11 +93,7 @@ class SharedListing:
             ExecutorError, DxflowError: the workers cannot go on.
         """
         keys = self._rest.keys
-        first = _Range(keys[-1], None, (keys[0], keys[-1]))
-        async with open_task_group() as self._group:
-            self._start(first)
-            for later in self._cut(first):
-                self._start(later)
+        await self._perform_all(_Range(keys[-1], None, (keys[0], keys[-1])))
         if self.error is not None:
             return False
         # An empty answer proves nothing: the service may not know where the listing is to begin.
@@ -118,72 +115,25 @@ class SharedListing:
                         continue  # the plan had it, or a range
                     name = entry.key[len(source.key) :]
                     if context.selection is None or context.selection.admits(name, entry):
-                        yield self._item(name, entry, destination)
+                        yield listed_item(rest, name, entry, destination)
 
-    def _item(self, name: str, entry: Entry, destination: Destination) -> TransferItem:
-        rest = self._rest
-        ends = below(rest.source, name), below(rest.target, name)
-        return item_for(
-            rest.context,
-            ends[0],
-            destination,
-            ends[1],
-            entry,
-            rest.options,
-            operation=rest.operation,
-            overwrite=rest.overwrite,
-        )
+    def _make(self, low: str, high: str | None, page: tuple[str, str]) -> _Range:
+        return _Range(low, high, page)
 
-    def _start(self, span: _Range) -> None:
-        self._ranges.append(span)
-        self._active += 1
-        self._group.start_soon(self._list, span)
-
-    async def _list(self, span: _Range) -> None:
-        """Has workers copy a range, piece by piece."""
-        try:
-            while not span.ended and self.error is None:
-                work = RangeWork(self._rest, span, self._sizes, self._settle)
-                await self._coordinator.perform_range(work)
-                if work.failed:
-                    self.lost = True
-                    self.owners |= work.owners
-                    return
-                if span.refused:
-                    return
-                for later in self._cut(span):
-                    self._start(later)
-        finally:
-            self._active -= 1
-
-    def _cut(self, span: _Range) -> list[_Range]:
-        """Cuts what is left of a range, as often as there are too few ranges; returns the new ones."""
-        wanted = SHARDS_PER_WORKER * max(self._workers(), 1) - self._active
-        waiting, new = deque([span]), list[_Range]()
-        while waiting and len(new) < wanted and not span.ended:
-            each = waiting.popleft()
-            if self._space.share(each.position, each.high, *each.page) < _WORTH:
-                continue
-            middle = self._space.middle(each.position, each.high, *each.page)
-            if middle is None:
-                continue
-            later = _Range(middle, each.high, each.page)
-            each.high = middle
-            new.append(later)
-            waiting += (each, later)
-        return new
+    async def _perform(self, span: _Range) -> bool:
+        work = RangeWork(self._rest, span, self._sizes, self._settle)
+        await self._coordinator.perform_range(work)
+        if work.failed:
+            self.lost = True
+            self.owners |= work.owners
+        return not (work.failed or span.refused)
 
     async def _settle(self, span: _Range, receipt: ShardReceipt) -> None:
         """Takes over what a worker did of a range."""
         listed = receipt.listed
         assert listed is not None
         rest, failure = self._rest, receipt.failure
-        for name, size, each in zip(listed.names, listed.sizes, receipt.items, strict=True):
-            ends = rest.source.shown + name, rest.target.shown + name
-            await self._coordinator.note_listed(result_of_receipt(ends, each), each.version, size)
-        destination = inside(rest.target, rest.context.threads)
-        for entry in listed.large:
-            await self._coordinator.run_here(self._item(entry.key[len(rest.source.key) :], entry, destination))
+        await note_items(self._coordinator, rest, listed, receipt.items)
         self._space.learn([rest.source.key + name for name in listed.names] or rest.keys[-1:])
         span.took(listed)
         if failure is not None and isinstance(failure.error, UnsupportedError):
@@ -215,30 +165,21 @@ class SharedListing:
         return until is None
 
 
-class _Range:
-    """The keys above `low` up to and including `high`.
+class _Range(KeySpan):
+    """A range, and what was seen of it.
 
     Attributes:
-        position: everything up to this key is done.
-        page: the first and the last key of what was listed at a time.
-        first: the first key behind `low`, which may lie behind `high`.
         last: the last key in it that was listed.
-        beyond: the first key behind it that was listed.
-        ended: nothing of it is left.
         refused: the service does not list from a key.
         doubtful: nothing was listed where a page had announced more.
     """
 
-    __slots__ = ("_begun", "beyond", "doubtful", "ended", "first", "high", "last", "low", "page", "position", "refused")
+    __slots__ = ("_begun", "doubtful", "last", "refused")
 
     def __init__(self, low: str, high: str | None, page: tuple[str, str]) -> None:
-        self.low = self.position = low
-        self.high = high
-        self.page = page
-        self.first: str | None = None
+        super().__init__(low, high, page)
         self.last: str | None = None
-        self.beyond: str | None = None
-        self.ended = self.refused = self.doubtful = self._begun = False
+        self.refused = self.doubtful = self._begun = False
 
     def has(self, key: str) -> bool:
         """Returns whether a worker has listed a key, or something before it and something behind it."""
@@ -285,7 +226,7 @@ class RangeWork(Work):
             ShardPlace.of(*rest.target),
             span.position,
             span.high,
-            max(sizes.items, _LEAST_ITEMS),
+            max(sizes.items, LEAST_ITEMS),
             sizes.bytes,
             rest.options,
             rest.overwrite,

@@ -43,8 +43,8 @@ class Work(ABC):
     def requests(self) -> int:
         """The items, parts or keys."""
 
-    def done(self, receipt: ShardReceipt) -> tuple[int, int]:
-        """Returns how many requests and bytes a worker did."""
+    def done(self, receipt: ShardReceipt) -> tuple[int, int] | None:
+        """Returns how many requests and bytes a worker did; None where that says nothing of the size of shards."""
         return self.requests, self.size
 
     @property

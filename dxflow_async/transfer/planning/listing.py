@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,10 @@ from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.retry import RetryPolicy
 
-__all__ = ["pages", "pages_after", "pages_to_delete", "stat"]
+__all__ = ["SHARED_AFTER", "pages", "pages_after", "pages_to_delete", "stat"]
+
+SHARED_AFTER = 3
+"""Pages after which workers of an executor list the rest: some thousand objects, which are worth several shards."""
 
 
 async def pages(
@@ -83,7 +86,7 @@ async def pages_after(
 
 async def pages_to_delete(
     provider: Provider, prefix: str, *, limits: Limits, policy: RetryPolicy
-) -> AsyncIterator[Sequence[Entry]]:
+) -> AsyncGenerator[Sequence[Entry], None]:
     """Yields everything that is deleted with a directory; real directories come after their content.
 
     Raises as `pages`.

@@ -13,12 +13,9 @@ from dxflow_async.transfer.items.choose import item_for
 from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.planning.destination import Destination, below
 from dxflow_async.transfer.planning.directories import DirectoryModes, is_link, is_users, make_directory
-from dxflow_async.transfer.planning.listing import pages
+from dxflow_async.transfer.planning.listing import SHARED_AFTER, pages
 
 __all__ = ["copy_tree"]
-
-_SHARED_AFTER = 3
-"""Pages after which workers of an executor list the rest: some thousand objects, which are worth several shards."""
 
 
 async def copy_tree(
@@ -52,7 +49,10 @@ async def copy_tree(
                 await modes.make_above("")
                 await destination.prepare(context)
             count += 1
-            for entry in page:
+            shared = count == SHARED_AFTER and _is_shared_out(context, source, destination, target)
+            if move:
+                shared = shared and len(page) > 1 and not _moves_up(source, target)
+            for entry in page[:-1] if shared and move else page:
                 name = entry.key[len(source.key) :]
                 if not name and not target.key:
                     continue  # the marker of a local destination itself, which is made anyway
@@ -75,10 +75,12 @@ async def copy_tree(
                     move=goes,
                     overwrite=overwrite,
                 )
-            if count == _SHARED_AFTER and not move and _is_shared_out(context, source, destination, target):
+            if shared:
                 assert context.part_mover is not None
                 keys = [entry.key for entry in page]
-                context.part_mover.share_out(ListingRest(context, source, target, keys, options, operation, overwrite))
+                context.part_mover.share_out(
+                    ListingRest(context, source, target, keys, options, operation, overwrite, move)
+                )
                 break
     await make_directory(context, target)
 
@@ -97,6 +99,11 @@ def _is_shared_out(context: TransferContext, source: Place, destination: Destina
         and (journal is None or not journal.resuming)
         and (selection is None or selection.files is None)
     )
+
+
+def _moves_up(source: Place, target: Place) -> bool:
+    """Returns whether a directory is moved into one above it, so that moved objects may lie in the source."""
+    return source.provider.origin is target.provider.origin and source.key.startswith(target.key)
 
 
 async def _was_emptied(context: TransferContext, source: Place, target: Place) -> bool:
