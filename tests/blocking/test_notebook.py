@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,17 +118,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         directory / "home",
         **{name: str(directory / name.lower()) for name in ("IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_RUNTIME_DIR")},
     )
-    sockets = tempfile.TemporaryDirectory()  # the path of a socket must be short
-    running = manager.KernelManager(
-        kernel_spec_manager=kernelspec.KernelSpecManager(kernel_dirs=[]),  # no kernel but that of this interpreter
-        transport="ipc",
-        connection_file=os.path.join(sockets.name, "kernel.json"),
-    )
-    running.start_kernel(env=environment, cwd=str(directory))
-    client = running.blocking_client()
-    try:
-        client.start_channels()
-        client.wait_for_ready(timeout=_LIMIT)
+    with _started_kernel(environment, directory) as client:
         kernel = Kernel(client)
         started = kernel.run("""
             import sys
@@ -138,10 +129,26 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         yield kernel
         kernel.run("session.close()")
         kernel.run("await other.aclose()")
-    finally:
-        client.stop_channels()
-        running.shutdown_kernel(now=True)
-        sockets.cleanup()
+
+
+@contextmanager
+def _started_kernel(environment: dict[str, str], directory: Path) -> Iterator[Any]:
+    """The client of a kernel of this interpreter, whatever other kernels are installed for the user."""
+    with tempfile.TemporaryDirectory() as sockets:  # the path of a socket must be short
+        running = manager.KernelManager(
+            kernel_spec_manager=kernelspec.KernelSpecManager(kernel_dirs=[]),
+            transport="ipc",
+            connection_file=os.path.join(sockets, "kernel.json"),
+        )
+        running.start_kernel(env=environment, cwd=str(directory))
+        client = running.blocking_client()
+        try:
+            client.start_channels()
+            client.wait_for_ready(timeout=_LIMIT)
+            yield client
+        finally:
+            client.stop_channels()
+            running.shutdown_kernel(now=True)
 
 
 def _states(cell: Cell, comm: str) -> Iterator[dict[str, Any]]:

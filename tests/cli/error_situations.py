@@ -205,7 +205,7 @@ _OBJECTS = (
     ),
     Situation(
         "a service that failed",
-        "cp data/ scripted:/bucket/",
+        "cp data/ scripted:/bucket/ --concurrency 1",
         answer=_refusal("500 Internal Server Error", "InternalError", "We encountered an internal error."),
     ),
     Situation("a page instead of a listing", "ls scripted:/bucket/", answer=_PORTAL),
@@ -213,7 +213,7 @@ _OBJECTS = (
 
 _NETWORK = (
     Situation("an endpoint that refuses", "ls refused:/bucket/"),
-    Situation("an endpoint that refuses an upload", "cp data/ refused:/bucket/"),
+    Situation("an endpoint that refuses an upload", "cp data/ refused:/bucket/ --concurrency 1"),
     Situation("an endpoint that refuses, in JSON", "cat refused:/bucket/key --json"),
     Situation("a host that is not found", "ls nowhere:/bucket/"),
     Situation("a certificate that nobody trusts", "ls untrusted:/bucket/"),

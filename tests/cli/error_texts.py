@@ -245,7 +245,7 @@ _PLACEHOLDERS = (
     (r"(could not find the host \S+) \(.*?\)", r"\1 (THE SYSTEM'S WORDS)"),
     (r"\b20\d{6}[-T]?\d{6}\w*(-\w+)?", "JOB"),
     (r"\(request [0-9A-F]+\)", "(request ID)"),
-    (r'"seconds": [\d.e-]+', '"seconds": SECONDS'),
+    (r'"(seconds|concurrency)": [\d.e-]+', r'"\1": NUMBER'),
     (r"(is not trusted|the encrypted connection with \S+ failed) \(.*?\);", r"\1 (THE WORDS OF TLS);"),
     (r"(is not valid TOML): .*", r"\1: THE PARSER'S WORDS"),
     (r"(job file) \(.*?\): set", r"\1 (THE DATABASE'S WORDS): set"),
