@@ -150,6 +150,13 @@ class Disk:
         failure.retryable = failure.retryable or error.errno in OUT_OF_DESCRIPTORS
         return failure
 
+    def temporary(self, key: str, options: ObjectOptions, *, reads_back: bool = False) -> TemporaryFile:
+        """Returns what becomes the file of a key; nothing is made yet."""
+        mark, durable, absent = self._threads.owner_id, self.durable, options.if_absent
+        file = TemporaryFile(self._root, key, mark, durable=durable, if_absent=absent, if_match=options.if_match)
+        file.reads_back = reads_back
+        return file
+
     async def write_small(self, file: TemporaryFile, body: Body, options: ObjectOptions) -> int:
         """Writes, verifies and completes a small file in one go, and returns its CRC32C.
 

@@ -33,7 +33,7 @@ from dxflow_async.providers.contract import (
 )
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.disk import Disk
-from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, TemporaryFile, copy_file
+from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
 from dxflow_async.providers.local.kept_checksums import KeptChecksums
 from dxflow_async.providers.local.reader import LocalReader
@@ -133,7 +133,7 @@ class LocalProvider(Provider):
         return staged.entry
 
     async def stage(self, key: str, body: Body, options: ObjectOptions) -> Staged:
-        file = self._temporary(key, options)
+        file = self._disk.temporary(key, options, reads_back=self._reads_back)
         try:
             write = self._disk.write_small if body.size <= WRITE_SIZE else self._disk.write_large
             crc = await write(file, body, options)
@@ -143,7 +143,7 @@ class LocalProvider(Provider):
         return LocalStaged(self._disk, file, Entry(key, body.size, crc32c=crc))
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
-        file = self._temporary(key, options)
+        file = self._disk.temporary(key, options, reads_back=self._reads_back)
         try:
             await self._disk.run("write", key, file.create, size)
         except BaseException:
@@ -154,7 +154,7 @@ class LocalProvider(Provider):
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
-        file = self._temporary(key, options)
+        file = self._disk.temporary(key, options, reads_back=self._reads_back)
         try:
             found = await self._disk.run("write", key, file.reopen, upload_id, receipts)
         except BaseException:
@@ -173,7 +173,7 @@ class LocalProvider(Provider):
         await self.delete_one(key)
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
-        file = self._temporary(key, options)
+        file = self._disk.temporary(key, options, reads_back=self._reads_back)
         try:
             copied = await self._disk.run("copy", key, copy_file, self.root, source, file)
             await self._disk.complete_copy(file, copied)
@@ -198,9 +198,3 @@ class LocalProvider(Provider):
     async def aclose(self) -> None:
         if self.root.kept_checksums is not None:
             await self.threads.finish(self.root.kept_checksums.close)
-
-    def _temporary(self, key: str, options: ObjectOptions) -> TemporaryFile:
-        mark, durable, absent = self.threads.owner_id, self._disk.durable, options.if_absent
-        file = TemporaryFile(self.root, key, mark, durable=durable, if_absent=absent, if_match=options.if_match)
-        file.reads_back = self._reads_back
-        return file
