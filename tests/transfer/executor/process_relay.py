@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 from yarl import URL
 
-__all__ = ["ProcessRelay", "Sent"]
+__all__ = ["ProcessRelay", "Sent", "process_of"]
 
 _HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length"})
 
@@ -45,6 +45,8 @@ class ProcessRelay:
         kills_before: says whether the process that sends a request is killed before the request is passed on.
         kills_after: the same, once the server has done what was asked, and before it is answered.
         kills: how many processes were killed.
+        stops: says whether the process that sends a request is stopped, before the request is passed on.
+        stopped: the processes that were stopped.
         endpoint: its URL.
     """
 
@@ -62,6 +64,8 @@ class ProcessRelay:
         self.kills = 0
         self.kills_before: Callable[[Sent], bool] = lambda _: False
         self.kills_after: Callable[[Sent], bool] = lambda _: False
+        self.stops: Callable[[Sent], bool] = lambda _: False
+        self.stopped: list[int] = []
 
     async def __aenter__(self) -> Self:
         connector = TCPConnector(limit=0, force_close=False)
@@ -86,6 +90,9 @@ class ProcessRelay:
         self.sent.append(sent)
         if self.kills_before(sent):
             return self._kill(sent)
+        if self.stops(sent):
+            self.stopped.append(sent.pid)
+            os.kill(sent.pid, signal.SIGSTOP)
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         url = URL(self._upstream + request.raw_path, encoded=True)
@@ -114,12 +121,16 @@ class ProcessRelay:
 
     def _owner_of(self, request: web.Request) -> int:
         """Returns the process that holds the other end of a request's connection."""
-        assert request.transport is not None
-        port = int(request.transport.get_extra_info("peername")[1])
         key = id(request.transport)
         if key not in self._owners:
-            self._owners[key] = _process_with(_inode_of(port))
+            self._owners[key] = process_of(request)
         return self._owners[key]
+
+
+def process_of(request: web.BaseRequest) -> int:
+    """The process of this test that sends a request; 0 if it is none of them."""
+    assert request.transport is not None
+    return _process_with(_inode_of(int(request.transport.get_extra_info("peername")[1])))
 
 
 def _inode_of(port: int) -> str:
