@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,8 @@ from dxflow_async import AsyncSession, ConfigurationError, Settings, TransferErr
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.shard_worker import _check_shared
 from dxflow_async.transfer.executor.shard import Budget, KeyRange, Shard, ShardPlace
-from tests.dialects.s3_exchange import Answer
+from tests.dialects.s3_exchange import Answer, Ask, S3Error
+from tests.dialects.s3_operations import Operation
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
@@ -37,6 +40,8 @@ _ODD = [
     "run-9/link.dxlink",
 ]
 """Names with which a download can do nothing, and others that are unusual."""
+
+_SIXTY = [f"run-{number // 10}/{number:03}" for number in range(60)]
 
 
 async def downloaded(session: AsyncSession, target: Path, pool: Any = None, **options: Any) -> TransferReport:
@@ -129,15 +134,35 @@ async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
 
 
 class _Killing(S3Server):
-    """Sends half of an object, waits for the temporary file that it goes to, and kills the worker."""
+    """Sends half of an object, waits for the temporary file that it goes to, and kills the worker.
 
-    def __init__(self, key: str, top: Path) -> None:
+    Args:
+        key: the object.
+        top: the directory of the temporary file.
+        then: what happens to requests after that: `"answered"`, listings are `"refused"`, or all are `"held"`.
+
+    Attributes:
+        left: the temporary files that the worker has left.
+        holds: a request is held.
+    """
+
+    def __init__(self, key: str, top: Path, then: str = "answered") -> None:
         super().__init__(Quirks(page_size=10))
         self._key = key
         self._top = top
+        self._then = then
         self.left: list[str] = []
+        self.holds, self.released = asyncio.Event(), asyncio.Event()
+
+    def _answer(self, operation: Operation, ask: Ask) -> Answer:
+        if self.left and self._then == "refused" and operation.name == "ListObjects":
+            raise S3Error(403, "AccessDenied", "Access Denied")
+        return super()._answer(operation, ask)
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        if self.left and self._then == "held":
+            self.holds.set()
+            await self.released.wait()
         if self.left or request.method != "GET" or not request.path.endswith(self._key):
             return await super()._send(request, answer)
         data = self.objects()[f"source/{self._key}"]
@@ -155,19 +180,40 @@ class _Killing(S3Server):
         raise ConnectionResetError
 
 
-async def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
-    """What a worker was writing when it was killed is removed once its range is done again."""
-    names = [f"run-{number // 10}/{number:03}" for number in range(60)]
-    async with _Killing("run-5/053", tmp_path / "back") as server:
-        for name in names:
+@asynccontextmanager
+async def killed(tmp_path: Path, then: str, **options: Any) -> AsyncIterator[tuple[_Killing, AsyncSession]]:
+    """A server that kills a worker which downloads a range of its 60 objects, and a session with it."""
+    async with _Killing("run-5/053", tmp_path / "back", then) as server:
+        for name in _SIXTY:
             server.store(f"source/{name}", name.encode())
         server.store("source/run-5/053", bytes(4 * MiB))
-        settings = Settings(home=tmp_path / "home", aws=aws_settings(server))
+        settings = Settings(home=tmp_path / "home", aws=aws_settings(server), **options)
         async with AsyncSession(settings=settings) as session:
-            report = await session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1)
+            yield server, session
+
+
+async def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
+    """What a worker was writing when it was killed is removed once its range is done again."""
+    async with killed(tmp_path, "answered") as (server, session):
+        report = await session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1)
         assert server.left
     assert (len(report), report.failed) == (60, [])
-    assert sorted(content(tmp_path / "back")) == names
+    assert sorted(content(tmp_path / "back")) == _SIXTY
+    assert not part_files(tmp_path)
+
+
+@pytest.mark.parametrize("then", ["refused", "held"])
+async def test_a_range_that_is_not_listed_again(tmp_path: Path, then: str) -> None:
+    """What a killed worker was writing is removed as well where its range cannot be listed again, or the call ends."""
+    async with killed(tmp_path, then, journal=False) as (server, session):
+        call = asyncio.ensure_future(session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1))
+        if then == "held":
+            await server.holds.wait()
+            call.cancel()
+        with pytest.raises(TransferError if then == "refused" else asyncio.CancelledError):
+            await call
+        server.released.set()
+        assert server.left
     assert not part_files(tmp_path)
 
 
