@@ -26,6 +26,7 @@ from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB, part_files
 from tests.transfer.executor.listed_server import SHAPES, opened, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
+from tests.transfer.executor.process_relay import process_of
 from tests.transfer.executor.trees import content
 
 pytestmark = pytest.mark.timeout(60)
@@ -139,10 +140,12 @@ class _Killing(S3Server):
     Args:
         key: the object.
         top: the directory of the temporary file.
-        then: what happens to requests after that: `"answered"`, listings are `"refused"`, or all are `"held"`.
+        then: what happens to requests after that: `"answered"`, listings are `"refused"`, or those of the next worker
+            are `"held"`.
 
     Attributes:
         left: the temporary files that the worker has left.
+        killed: it is killed.
         holds: a request is held.
     """
 
@@ -152,7 +155,7 @@ class _Killing(S3Server):
         self._top = top
         self._then = then
         self.left: list[str] = []
-        self.holds, self.released = asyncio.Event(), asyncio.Event()
+        self.killed, self.holds, self.released = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def _answer(self, operation: Operation, ask: Ask) -> Answer:
         if self.left and self._then == "refused" and operation.name == "ListObjects":
@@ -160,7 +163,7 @@ class _Killing(S3Server):
         return super()._answer(operation, ask)
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        if self.left and self._then == "held":
+        if self.left and self._then == "held" and process_of(request) not in (0, os.getpid()):
             self.holds.set()
             await self.released.wait()
         if self.left or request.method != "GET" or not request.path.endswith(self._key):
@@ -177,6 +180,7 @@ class _Killing(S3Server):
         (worker,) = active_children()
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
+        self.killed.set()
         raise ConnectionResetError
 
 
@@ -202,13 +206,13 @@ async def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
     assert not part_files(tmp_path)
 
 
-@pytest.mark.parametrize("then", ["refused", "held"])
+@pytest.mark.parametrize("then", ["refused", "held", "answered"])
 async def test_a_range_that_is_not_listed_again(tmp_path: Path, then: str) -> None:
     """What a killed worker was writing is removed as well where its range cannot be listed again, or the call ends."""
     async with killed(tmp_path, then, journal=False) as (server, session):
         call = asyncio.ensure_future(session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1))
-        if then == "held":
-            await server.holds.wait()
+        if then != "refused":
+            await (server.holds if then == "held" else server.killed).wait()
             call.cancel()
         with pytest.raises(TransferError if then == "refused" else asyncio.CancelledError):
             await call
