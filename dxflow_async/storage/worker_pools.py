@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import time
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from dxflow_async.account_connection import AccountConnection
 from dxflow_async.exceptions import ConfigurationError, ExecutorError
@@ -21,6 +22,7 @@ from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.seam import FuturesExecutor, OwnedPoolExecutor, ProcessPool, ShardExecutor
 from dxflow_async.transfer.executor.shard import Budget, Shard
+from dxflow_async.transfer.executor.silence import Silence
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 
@@ -39,6 +41,7 @@ class WorkerPools:
         self._resources = resources
         self._account = account
         self._id = secrets.token_hex(8)
+        self._silences: WeakKeyDictionary[Executor, Silence] = WeakKeyDictionary()
 
     def executor_for(self, workers: Workers) -> ShardExecutor:
         """Returns what hands the shards of a call to workers.
@@ -54,7 +57,7 @@ class WorkerPools:
                 "workers cannot find an account at the hub inside this process: pass credentials='send', or use "
                 "processes=N"
             )
-        return _adapted(workers.executor, setup)
+        return self._adapted(workers.executor, setup)
 
     def template(self, workers: Workers, spec: JobSpec, executor: ShardExecutor, channel: str) -> Shard:
         """Returns a shard of a call without its work."""
@@ -90,16 +93,17 @@ class WorkerPools:
                 "configure the credentials in another way"
             ) from None
 
-
-def _adapted(executor: Any, setup: Sealed | None) -> ShardExecutor:
-    if (found := dask_client(executor)) is not None:
-        return DaskExecutor(*found, do_shard, end_shards, setup)
-    if isinstance(executor, Executor) or (callable(getattr(executor, "submit", None)) and _is_futures(executor)):
-        return FuturesExecutor(executor, do_shard, setup)
-    raise ConfigurationError(
-        f"executor = {type(executor).__name__} is not allowed; it must be a concurrent.futures.Executor, or a "
-        "dask.distributed.Client"
-    )
+    def _adapted(self, executor: Any, setup: Sealed | None) -> ShardExecutor:
+        if (found := dask_client(executor)) is not None:
+            return DaskExecutor(*found, do_shard, end_shards, setup)
+        if isinstance(executor, ProcessPoolExecutor):
+            return FuturesExecutor(executor, do_shard, setup, self._silences.setdefault(executor, Silence()))
+        if isinstance(executor, Executor) or (callable(getattr(executor, "submit", None)) and _is_futures(executor)):
+            return FuturesExecutor(executor, do_shard, setup)
+        raise ConfigurationError(
+            f"executor = {type(executor).__name__} is not allowed; it must be a concurrent.futures.Executor, or a "
+            "dask.distributed.Client"
+        )
 
 
 def _is_futures(executor: Any) -> bool:

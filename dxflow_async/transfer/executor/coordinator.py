@@ -22,6 +22,7 @@ from anyio import CancelScope, move_on_after
 from anyio.abc import TaskGroup
 
 from dxflow_async.concurrency.pool import open_task_group
+from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import DxflowError, ExecutorError, SessionClosedError, StorageError
 from dxflow_async.models import TransferReport, TransferResult
@@ -30,6 +31,7 @@ from dxflow_async.providers.registry import local_provider
 from dxflow_async.transfer.context import DeletionRest, ListingRest
 from dxflow_async.transfer.engine import Engine, TransferItem, close_items
 from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError
+from dxflow_async.transfer.executor.leftovers import Leftovers
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
 from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
@@ -99,6 +101,7 @@ class Coordinator:
         self._monitor: Monitor
         self._template: Shard
         self._sizes = ShardSizes()
+        self._leftovers = Leftovers(threads)
         self._lost_in_a_row = 0
         self._engine: Engine | None = None
         self._group: TaskGroup | None = None
@@ -202,7 +205,11 @@ class Coordinator:
                 group.cancel_scope.cancel()
         finally:
             self._group = None
-            channel.close(abandoned=self._abandoned)  # a few small files; the threads may be closed already
+            beats = channel.read(self._leftovers.hanging)
+            # A few small files; the threads may be closed already. Workers of this machine miss them at once.
+            channel.close(abandoned=self._abandoned and not call.executor.same_machine)
+            with suppress(SessionClosedError):
+                await clean_up(self._leftovers.sweep(beats))
 
     async def run(self, engine: Engine, items: AsyncIterator[TransferItem], meter: Meter) -> TransferReport:
         """Transfers items, and reports on each of them; as `Engine.run`.
@@ -361,7 +368,7 @@ class Coordinator:
             if (done := work.done(receipt)) is not None:
                 self._sizes.took(receipt.seconds, *done, receipt.latency)
             await work.settle(receipt)
-            await self._sweep(work)
+            await self._leftovers.settled(work, receipt)
         elif work.losses < _LOSSES:
             await self.perform(work)
         elif len(pieces := work.halves()) > 1:
@@ -400,36 +407,48 @@ class Coordinator:
         given_up = asyncio.ensure_future(hangs.wait())
         try:
             await asyncio.wait([task, given_up], return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                task.add_done_callback(_ignore)
-                self._abandoned = True
-                work.losses += 1
-                raise WorkerLostError
-            return task.result()
+            if task.done():
+                return task.result()
         except asyncio.CancelledError:
             with CancelScope(shield=True), move_on_after(_END_SECONDS):
                 await self._end_shards()
                 task.cancel()
                 await asyncio.wait([task])
             if not task.done():
-                self._abandoned = True
-                task.add_done_callback(_ignore)
+                self._abandon(task)
+            elif not task.cancelled() and isinstance(task.exception(), WorkerLostError):
+                await clean_up(self._sweep(number, work))
             raise
         except WorkerLostError as error:
-            if not task.done():
-                raise
-            owner_id = await self._monitor.lost(number)
+            owner_id = await self._sweep(number, work)
             begun = owner_id is not None or error.out_of_memory or not call.executor.same_machine
             # Only a shard that ran alone is certain to have ended its workers by itself.
             most = _LOSSES if alone else _LOSSES - 1
             work.losses = max(work.losses, min(work.losses + error.workers, most)) if begun else work.losses
-            if owner_id is not None:
-                work.owners.add(owner_id)
-                await self._sweep(work)
             raise
         finally:
             given_up.cancel()
-            self._monitor.ended(number)
+            hung = not task.done()
+            if (beat := self._monitor.ended(number, hangs=hung)) is not None and hung:
+                self._leftovers.hangs(number, beat, work)
+        work.losses += 1
+        task.cancel()
+        await asyncio.sleep(0)
+        self._abandon(task)
+        raise WorkerLostError
+
+    async def _sweep(self, number: int, work: Work) -> str | None:
+        """Removes what a lost worker has left of a shard. Returns the owner of its files, if it had begun the shard."""
+        owner_id = await self._monitor.lost(number)
+        if owner_id is not None:
+            await self._leftovers.lost(work, owner_id)
+        return owner_id
+
+    def _abandon(self, task: asyncio.Task[ShardReceipt]) -> None:
+        """Ends the waiting for a shard that does not end. Its task was cancelled once, and waits for its worker."""
+        self._abandoned = True
+        task.add_done_callback(_ignore)
+        task.cancel()
 
     async def _end_shards(self) -> None:
         """Tells all workers that the call is cancelled."""
@@ -460,17 +479,6 @@ class Coordinator:
 
     def _most(self) -> int:
         return SHARDS_PER_WORKER * max(self._call.executor.workers, 1)
-
-    async def _sweep(self, work: Work) -> None:
-        """Removes the temporary files of workers that were lost with some work."""
-        if not work.owners:
-            return
-        directories = {(place.root, place.key.rpartition("/")[0]): place.key for place in work.written}
-        for (root, _), key in directories.items():
-            disk = None if root is None else self._disk(root).local_disk
-            if disk is not None:
-                with suppress(StorageError):
-                    await disk.sweep(key, work.owners, ())
 
     def _disk(self, root: str) -> Provider:
         return local_provider(root, self._threads)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ExecutorError
 from dxflow_async.transfer.executor.channel import Beat, Channel
 from dxflow_async.transfer.executor.seam import ShardExecutor
+from dxflow_async.transfer.executor.silence import named
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
@@ -61,6 +63,7 @@ class Monitor:
         self._owners: set[str] = set()
         self._gone: list[int] = []
         self._hanging: set[int] = set()
+        self._ending: set[int] = set()
         self._cancelled = False
 
     @property
@@ -81,19 +84,26 @@ class Monitor:
             for number, beat in beats.items():
                 if number in self._shards:
                     self._heard(self._shards[number], beat)
-            self._check()
-            self._executor.check(self._hang_seconds)
+            if not self._check():
+                self._executor.check(self._hang_seconds)
 
     def began(self, number: int, give_up: Callable[[], object]) -> None:
         """Notes that a shard is handed out. `give_up` ends the waiting for it."""
         self._shards[number] = _Shard(give_up, monotonic())
 
-    def ended(self, number: int) -> None:
-        """Notes that a shard has ended. Its bytes are counted with its receipt."""
+    def ended(self, number: int, *, hangs: bool = False) -> Beat | None:
+        """Notes that a shard has ended, and returns what was told of it. Its bytes are counted with its receipt.
+
+        Args:
+            number: the shard.
+            hangs: it has not, but nobody waits for it any more. What its worker tells stays.
+        """
         shard = self._shards.pop(number)
-        self._gone.append(number)
+        if not hangs:
+            self._gone.append(number)
         if shard.beat is not None:
             self._meter.moved(-shard.beat.bytes)
+        return shard.beat
 
     async def lost(self, number: int) -> str | None:
         """Returns the owner of the temporary files of a shard whose worker is gone; None if no worker had begun it."""
@@ -121,23 +131,46 @@ class Monitor:
             shard.changed = monotonic()
             self._executor.heard()
             self._hanging.discard(beat.pid)
+            self._ending.discard(beat.pid)
             shard.beat = beat
             moved = beat.bytes - (0 if before is None else before.bytes)
             if moved:
                 self._meter.moved(moved)
 
-    def _check(self) -> None:
-        now = monotonic()
-        for shard in list(self._shards.values()):
-            if shard.beat is None or now - shard.changed < self._hang_seconds:
+    def _check(self) -> bool:
+        """Gives the shards of workers that hang up; returns whether there are any."""
+        now, given_up = monotonic(), False
+        silent: dict[int, list[_Shard]] = {}
+        for shard in self._shards.values():
+            if shard.beat is not None and now - shard.changed >= self._hang_seconds:
+                silent.setdefault(shard.beat.pid, []).append(shard)
+        for pid, shards in silent.items():
+            if pid not in self._hanging:
+                self._hanging.add(pid)
+                text = "the worker process %d was not heard of for %d seconds; its work is done again"
+                _log.warning(text, pid, self._hang_seconds)
+                if self._executor.hung(pid):
+                    self._ending.add(pid)
+            if pid in self._ending:
                 continue
-            pid = shard.beat.pid
-            if pid in self._hanging:
-                continue
-            self._hanging.add(pid)
-            _log.warning("the worker process %d was not heard of for %d seconds", pid, self._hang_seconds)
-            if not self._executor.hung(pid):
-                if len(self._hanging) >= self._executor.workers:
-                    raise ExecutorError("all workers of the executor hang; look at their processes")
+            self._hanging = {each for each in self._hanging if _exists(each)}
+            if len(self._hanging) >= self._executor.workers:
+                raise ExecutorError(
+                    f"all workers of the executor hang: {named(self._hanging)} was not heard of for "
+                    f"{self._hang_seconds:.0f} seconds; find out why, end the workers, and make a new executor"
+                )
+            for shard in shards:
+                given_up = True
                 with suppress(RuntimeError):
                     shard.give_up()
+        return given_up
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -18,12 +18,12 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from threading import Timer
-from time import monotonic
 from typing import Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, ExecutorError
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.shard import Shard, ShardReceipt, package_version
+from dxflow_async.transfer.executor.silence import Silence, is_stopped, named, processes_of
 
 __all__ = [
     "FuturesExecutor",
@@ -81,8 +81,10 @@ class ShardExecutor(ABC):
     async def submit(self, shard: Shard) -> ShardReceipt:
         """Has a worker do a shard. A cancelled call withdraws a shard that has not begun, and waits for any other one.
 
+        It is run in a task of its own. If that is cancelled once more, it does not wait any longer.
+
         Raises:
-            WorkerLostError: the worker is gone; the shard may be handed out again.
+            WorkerLostError: the worker is gone, be it after the call was cancelled; the shard may be handed out again.
             ExecutorError: the executor takes no more shards.
             DxflowError: the worker cannot do any shard of the call.
         """
@@ -98,7 +100,11 @@ class ShardExecutor(ABC):
         """Is called when a call is cancelled, to tell workers on other machines, which cannot see its channel."""
 
     def check(self, hang_seconds: float) -> None:  # noqa: B027 - few executors need it
-        """Is called several times a second while a call runs, to end workers that hang before they begin a shard."""
+        """Is called several times a second while a call runs, to find workers that hang before they begin a shard.
+
+        Raises:
+            ExecutorError: they hang, and cannot be replaced.
+        """
 
 
 class FuturesExecutor(ShardExecutor):
@@ -108,12 +114,15 @@ class FuturesExecutor(ShardExecutor):
         executor: the executor.
         run: does a shard in a worker.
         setup: handed to `run` with each shard.
+        silence: of the executor's processes, for all calls that share it; by default only for this one.
     """
 
-    def __init__(self, executor: Executor, run: RunShard, setup: Sealed | None) -> None:
+    def __init__(self, executor: Executor, run: RunShard, setup: Sealed | None, silence: Silence | None = None) -> None:
         self._executor = executor
         self._run = run
         self._setup = setup
+        self._silence = silence or Silence()
+        self._warned = False
 
     @property
     def workers(self) -> int:
@@ -132,7 +141,29 @@ class FuturesExecutor(ShardExecutor):
         return isinstance(self._executor, ProcessPoolExecutor | ThreadPoolExecutor)
 
     async def submit(self, shard: Shard) -> ShardReceipt:
-        return await result_of(self._begin(await asyncio.to_thread(Sealed.of, shard)))
+        future = self._begin(await asyncio.to_thread(Sealed.of, shard))
+        self._silence.waits_for(future)
+        try:
+            return await result_of(future)
+        finally:
+            self._silence.forget(future)
+
+    def heard(self) -> None:
+        self._silence.heard()
+
+    def check(self, hang_seconds: float) -> None:
+        pool = self._executor
+        if not isinstance(pool, ProcessPoolExecutor) or not self._silence.ended(hang_seconds):
+            return
+        pids = [process.pid for process in processes_of(pool) if process.pid is not None]
+        if any(map(is_stopped, pids)) or not self._silence.is_shared(pool):
+            raise ExecutorError(
+                f"no worker of the executor was heard of for {hang_seconds:.0f} seconds, though work waits for them: "
+                f"{named(pids)} hangs; find out why, end the workers, and make a new executor"
+            )
+        if not self._warned:
+            self._warned = True
+            _log.warning("work waits for %d seconds for the executor, which is busy with other work", hang_seconds)
 
     def _begin(self, shard: Sealed) -> Future[ShardReceipt]:
         try:
@@ -150,6 +181,8 @@ class FuturesExecutor(ShardExecutor):
 async def result_of(future: Future[ShardReceipt], *, withdraw: bool = True) -> ShardReceipt:
     """Awaits a receipt. A cancelled caller withdraws a shard that no worker has begun, and waits for any other one.
 
+    A caller that is cancelled once more does not wait any longer.
+
     Args:
         future: of the receipt.
         withdraw: False: waits for the worker in any case, which sees at once that the call has ended.
@@ -164,17 +197,29 @@ async def result_of(future: Future[ShardReceipt], *, withdraw: bool = True) -> S
         if waiting.cancelled():
             raise WorkerLostError from None
         if not (withdraw and future.cancel()):
+            waiting.add_done_callback(_ignore)
             await asyncio.wait([waiting])
-            if not waiting.cancelled():
-                waiting.exception()  # nobody is left to see it
+            error = None if waiting.cancelled() else waiting.exception()
+            if isinstance(error, _LOST):
+                raise lost_worker(error) from error
         raise
-    except (BrokenExecutor, CancelledError, ConnectionError, EOFError, MemoryError) as error:
+    except _LOST as error:
         raise lost_worker(error) from error
     except DxflowError:
         raise
     except Exception as error:
         raise failed_worker(error) from error
     return checked_receipt(receipt)
+
+
+_LOST = (BrokenExecutor, CancelledError, ConnectionError, EOFError, MemoryError)
+"""How executors say that the worker of a shard is gone."""
+
+
+def _ignore(future: asyncio.Future[ShardReceipt]) -> None:
+    """Takes an outcome that nobody is left to see."""
+    if not future.cancelled():
+        future.exception()
 
 
 def checked_receipt(receipt: object) -> ShardReceipt:
@@ -223,16 +268,13 @@ class ProcessPool:
         self._setup = setup
         self._pool: ProcessPoolExecutor | None = None
         self._useless = 0
-        self._out: set[Future[ShardReceipt]] = set()
-        self._heard_at = 0.0
-        self._started = False
+        self._silence = Silence()
 
     def executor(self) -> ProcessPoolExecutor:
         """Returns the pool, and starts it again if it is broken."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.count, get_context("spawn"), self._initialize, (self._setup,))
-            self._started = False
-            self._heard_at = monotonic()
+            self._silence.began()
         return self._pool
 
     def submit(self, shard: Sealed) -> Future[ShardReceipt]:
@@ -246,9 +288,7 @@ class ProcessPool:
         except BrokenExecutor:
             self.drop()
             future = self._submit(shard)
-        if not self._out:
-            self._heard_at = monotonic()
-        self._out.add(future)
+        self._silence.waits_for(future)
         future.add_done_callback(self._ended)
         return future
 
@@ -264,19 +304,13 @@ class ProcessPool:
 
     def heard(self) -> None:
         """Notes that a process has been heard of, in whichever call."""
-        self._started = True
-        self._heard_at = monotonic()
+        self._silence.heard()
 
     def end_silent(self, hang_seconds: float) -> None:
-        """Ends the processes when none of them has been heard of for so long, though shards wait for them.
-
-        A process that stops between two shards has told nothing of the next one, and may hold the queue's lock.
-        """
-        seconds = hang_seconds if self._started else max(hang_seconds, _START_SECONDS)
-        if self._pool is not None and self._out and monotonic() - self._heard_at > seconds:
-            _log.warning("no worker process was heard of for %d seconds; they are started again", seconds)
-            self._heard_at = monotonic()
-            _kill(_processes(self._pool))
+        """Ends the processes when none of them has been heard of for so long, though shards wait for them."""
+        if self._pool is not None and self._silence.ended(hang_seconds):
+            _log.warning("no worker process was heard of for %d seconds; they are started again", hang_seconds)
+            _kill(processes_of(self._pool))
 
     def check(self) -> None:
         """Checks that the processes can be started.
@@ -302,23 +336,17 @@ class ProcessPool:
         """Ends the processes. Blocks for a moment. Processes that do not end are killed."""
         pool, self._pool = self._pool, None
         if pool is not None:
-            timer = Timer(_CLOSE_SECONDS, _end, (_processes(pool), _calls(pool)))
+            timer = Timer(_CLOSE_SECONDS, _end, (processes_of(pool), _calls(pool)))
             timer.daemon = True
             timer.start()
             pool.shutdown(wait=True, cancel_futures=True)
             timer.cancel()
 
     def _ended(self, future: Future[ShardReceipt]) -> None:
-        self._out.discard(future)
         if future.cancelled():
             return
-        self._heard_at = monotonic()
         broken = isinstance(future.exception(), BrokenExecutor)
         self._useless = self._useless + 1 if broken else 0
-
-
-def _processes(pool: ProcessPoolExecutor) -> list[BaseProcess]:
-    return list((pool._processes or {}).values())  # there is no public way before Python 3.14
 
 
 def _calls(pool: ProcessPoolExecutor) -> Any:
@@ -347,9 +375,6 @@ def _end(processes: Sequence[BaseProcess], calls: Any) -> None:
     _kill(processes)
     _stop_feeding(calls)
 
-
-_START_SECONDS = 60.0
-"""Time for new processes to start, which import the program's main module."""
 
 _CLOSE_SECONDS = 5.0
 """Time for processes to end when their pool is closed."""

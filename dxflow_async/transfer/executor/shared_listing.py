@@ -255,6 +255,10 @@ class RangeWork(Work):
         target = self._key_range.destination
         return (target._replace(key=target.key + name) for name in self._names)
 
+    @property
+    def tree(self) -> ShardPlace | None:
+        return self._key_range.destination
+
     async def settle(self, receipt: ShardReceipt) -> None:
         assert receipt.listed is not None
         self._names = receipt.listed.names

@@ -52,6 +52,11 @@ class Work(ABC):
         """The places at the destination beside which a lost worker may have left temporary files, as far as known."""
         return ()
 
+    @property
+    def tree(self) -> ShardPlace | None:
+        """The directory below which a lost worker may have left temporary files under names that are not known."""
+        return None
+
     @abstractmethod
     async def settle(self, receipt: ShardReceipt) -> None:
         """Takes over what a worker did."""

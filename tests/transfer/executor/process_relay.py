@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import signal
@@ -15,7 +16,7 @@ from typing import NamedTuple, Self
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 from yarl import URL
 
-__all__ = ["ProcessRelay", "Sent"]
+__all__ = ["ProcessRelay", "Sent", "process_of"]
 
 _HOP = frozenset({"connection", "transfer-encoding", "keep-alive", "content-length"})
 
@@ -45,12 +46,18 @@ class ProcessRelay:
         kills_before: says whether the process that sends a request is killed before the request is passed on.
         kills_after: the same, once the server has done what was asked, and before it is answered.
         kills: how many processes were killed.
+        stops: says whether the process that sends a request is stopped, before the request is passed on.
+        stopped: the processes that were stopped.
+        holds_before: says whether a request is held before it is passed on, until `released` is set.
+        holds_after: the same, once the server has done what was asked.
+        held: a request is held.
         endpoint: its URL.
     """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._owners: dict[int, int] = {}
+        self._busy = 0
         self.sent: list[Sent] = []
         self.kills = 0
         self.endpoint = ""
@@ -62,12 +69,17 @@ class ProcessRelay:
         self.kills = 0
         self.kills_before: Callable[[Sent], bool] = lambda _: False
         self.kills_after: Callable[[Sent], bool] = lambda _: False
+        self.stops: Callable[[Sent], bool] = lambda _: False
+        self.stopped: list[int] = []
+        self.holds_before: Callable[[Sent], bool] = lambda _: False
+        self.holds_after: Callable[[Sent], bool] = lambda _: False
+        self.held, self.released = asyncio.Event(), asyncio.Event()
 
     async def __aenter__(self) -> Self:
         connector = TCPConnector(limit=0, force_close=False)
         self._client = ClientSession(connector=connector, auto_decompress=False, cookie_jar=DummyCookieJar())
         app = web.Application(client_max_size=1 << 30)
-        app.router.add_route("*", "/{path:.*}", self._pass)
+        app.router.add_route("*", "/{path:.*}", self._count)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -81,12 +93,29 @@ class ProcessRelay:
         await self._runner.cleanup()
         await self._client.close()
 
+    async def idle(self) -> None:
+        """Waits until no request is under way, also of those whose sender has gone."""
+        while self._busy:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+    async def _count(self, request: web.Request) -> web.StreamResponse:
+        self._busy += 1
+        try:
+            return await self._pass(request)
+        finally:
+            self._busy -= 1
+
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         sent = Sent(self._owner_of(request), request.method, request.raw_path)
         self.sent.append(sent)
         if self.kills_before(sent):
             return self._kill(sent)
+        if self.stops(sent):
+            self.stopped.append(sent.pid)
+            os.kill(sent.pid, signal.SIGSTOP)
         body = await request.read()
+        if self.holds_before(sent):
+            await self._hold()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         url = URL(self._upstream + request.raw_path, encoded=True)
         async with self._client.request(
@@ -98,12 +127,18 @@ class ProcessRelay:
             skip_auto_headers=("User-Agent",),
         ) as found:
             content = await found.read()
+            if self.holds_after(sent):
+                await self._hold()
             if self.kills_after(sent):
                 return self._kill(sent)
             kept = {name: value for name, value in found.headers.items() if name.lower() not in _HOP}
             if request.method == "HEAD" and "Content-Length" in found.headers:
                 kept["Content-Length"] = found.headers["Content-Length"]
             return web.Response(status=found.status, headers=kept, body=content or None)
+
+    async def _hold(self) -> None:
+        self.held.set()
+        await self.released.wait()
 
     def _kill(self, sent: Sent) -> web.Response:
         assert sent.pid not in {0, os.getpid()}
@@ -114,12 +149,16 @@ class ProcessRelay:
 
     def _owner_of(self, request: web.Request) -> int:
         """Returns the process that holds the other end of a request's connection."""
-        assert request.transport is not None
-        port = int(request.transport.get_extra_info("peername")[1])
         key = id(request.transport)
         if key not in self._owners:
-            self._owners[key] = _process_with(_inode_of(port))
+            self._owners[key] = process_of(request)
         return self._owners[key]
+
+
+def process_of(request: web.BaseRequest) -> int:
+    """The process of this test that sends a request; 0 if it is none of them."""
+    assert request.transport is not None
+    return _process_with(_inode_of(int(request.transport.get_extra_info("peername")[1])))
 
 
 def _inode_of(port: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,15 @@ from dxflow_async import AsyncSession, ConfigurationError, Settings, TransferErr
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.shard_worker import _check_shared
 from dxflow_async.transfer.executor.shard import Budget, KeyRange, Shard, ShardPlace
-from tests.dialects.s3_exchange import Answer
+from tests.dialects.s3_exchange import Answer, Ask, S3Error
+from tests.dialects.s3_operations import Operation
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB, part_files
 from tests.transfer.executor.listed_server import SHAPES, opened, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
+from tests.transfer.executor.process_relay import process_of
 from tests.transfer.executor.trees import content
 
 pytestmark = pytest.mark.timeout(60)
@@ -37,6 +41,8 @@ _ODD = [
     "run-9/link.dxlink",
 ]
 """Names with which a download can do nothing, and others that are unusual."""
+
+_SIXTY = [f"run-{number // 10}/{number:03}" for number in range(60)]
 
 
 async def downloaded(session: AsyncSession, target: Path, pool: Any = None, **options: Any) -> TransferReport:
@@ -129,15 +135,37 @@ async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
 
 
 class _Killing(S3Server):
-    """Sends half of an object, waits for the temporary file that it goes to, and kills the worker."""
+    """Sends half of an object, waits for the temporary file that it goes to, and kills the worker.
 
-    def __init__(self, key: str, top: Path) -> None:
+    Args:
+        key: the object.
+        top: the directory of the temporary file.
+        then: what happens to requests after that: `"answered"`, listings are `"refused"`, or those of the next worker
+            are `"held"`.
+
+    Attributes:
+        left: the temporary files that the worker has left.
+        killed: it is killed.
+        holds: a request is held.
+    """
+
+    def __init__(self, key: str, top: Path, then: str = "answered") -> None:
         super().__init__(Quirks(page_size=10))
         self._key = key
         self._top = top
+        self._then = then
         self.left: list[str] = []
+        self.killed, self.holds, self.released = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def _answer(self, operation: Operation, ask: Ask) -> Answer:
+        if self.left and self._then == "refused" and operation.name == "ListObjects":
+            raise S3Error(403, "AccessDenied", "Access Denied")
+        return super()._answer(operation, ask)
 
     async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
+        if self.left and self._then == "held" and process_of(request) not in (0, os.getpid()):
+            self.holds.set()
+            await self.released.wait()
         if self.left or request.method != "GET" or not request.path.endswith(self._key):
             return await super()._send(request, answer)
         data = self.objects()[f"source/{self._key}"]
@@ -152,22 +180,44 @@ class _Killing(S3Server):
         (worker,) = active_children()
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
+        self.killed.set()
         raise ConnectionResetError
+
+
+@asynccontextmanager
+async def killed(tmp_path: Path, then: str, **options: Any) -> AsyncIterator[tuple[_Killing, AsyncSession]]:
+    """A server that kills a worker which downloads a range of its 60 objects, and a session with it."""
+    async with _Killing("run-5/053", tmp_path / "back", then) as server:
+        for name in _SIXTY:
+            server.store(f"source/{name}", name.encode())
+        server.store("source/run-5/053", bytes(4 * MiB))
+        settings = Settings(home=tmp_path / "home", aws=aws_settings(server), **options)
+        async with AsyncSession(settings=settings) as session:
+            yield server, session
 
 
 async def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
     """What a worker was writing when it was killed is removed once its range is done again."""
-    names = [f"run-{number // 10}/{number:03}" for number in range(60)]
-    async with _Killing("run-5/053", tmp_path / "back") as server:
-        for name in names:
-            server.store(f"source/{name}", name.encode())
-        server.store("source/run-5/053", bytes(4 * MiB))
-        settings = Settings(home=tmp_path / "home", aws=aws_settings(server))
-        async with AsyncSession(settings=settings) as session:
-            report = await session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1)
+    async with killed(tmp_path, "answered") as (server, session):
+        report = await session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1)
         assert server.left
     assert (len(report), report.failed) == (60, [])
-    assert sorted(content(tmp_path / "back")) == names
+    assert sorted(content(tmp_path / "back")) == _SIXTY
+    assert not part_files(tmp_path)
+
+
+@pytest.mark.parametrize("then", ["refused", "held", "answered"])
+async def test_a_range_that_is_not_listed_again(tmp_path: Path, then: str) -> None:
+    """What a killed worker was writing is removed as well where its range cannot be listed again, or the call ends."""
+    async with killed(tmp_path, then, journal=False) as (server, session):
+        call = asyncio.ensure_future(session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1))
+        if then != "refused":
+            await (server.holds if then == "held" else server.killed).wait()
+            call.cancel()
+        with pytest.raises(TransferError if then == "refused" else asyncio.CancelledError):
+            await call
+        server.released.set()
+        assert server.left
     assert not part_files(tmp_path)
 
 

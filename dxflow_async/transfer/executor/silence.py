@@ -1,0 +1,91 @@
+"""Whether the worker processes of a pool are silent, though shards wait for them.
+
+A process that stops within a shard is found by its shard. One that stops between two shards has told nothing of the
+next one, and may hold the lock of the queue that all processes of the pool read, or write their results to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing.process import BaseProcess
+from time import monotonic
+from typing import Any
+
+__all__ = ["Silence", "is_stopped", "named", "processes_of"]
+
+_START_SECONDS = 60.0
+"""Time for new processes to start, which import the program's main module."""
+
+
+class Silence:
+    """Knows since when no process of a pool was heard of, in whichever call of a session."""
+
+    def __init__(self) -> None:
+        self._out: set[Future[Any]] = set()
+        self._heard_at = 0.0
+        self._started = False
+
+    def began(self) -> None:
+        """Notes that the processes are started anew."""
+        self._started = False
+        self._heard_at = monotonic()
+
+    def waits_for(self, future: Future[Any]) -> None:
+        """Notes a shard that is handed to the pool."""
+        if not self._out:
+            self._heard_at = monotonic()
+        self._out.add(future)
+        future.add_done_callback(self._ended)
+
+    def forget(self, future: Future[Any]) -> None:
+        """Notes that nobody waits for a shard any more. A silence begins anew, since its worker may be the reason."""
+        if future in self._out:
+            self._out.discard(future)
+            self._heard_at = monotonic()
+
+    def heard(self) -> None:
+        """Notes that a process was heard of."""
+        self._started = True
+        self._heard_at = monotonic()
+
+    def ended(self, hang_seconds: float) -> bool:
+        """Returns whether a pool is silent for so long, though shards wait. The next silence begins then."""
+        seconds = hang_seconds if self._started else max(hang_seconds, _START_SECONDS)
+        if not self._out or monotonic() - self._heard_at <= seconds:
+            return False
+        self._heard_at = monotonic()
+        return True
+
+    def is_shared(self, pool: ProcessPoolExecutor) -> bool:
+        """Returns whether the pool has other work than shards, behind which they may wait."""
+        # There is no public way to see what a pool has to do.
+        pending = getattr(pool, "_pending_work_items", None)
+        return pending is None or any(item.future not in self._out for item in list(pending.values()))
+
+    def _ended(self, future: Future[Any]) -> None:
+        self._out.discard(future)
+        if not future.cancelled():
+            self._heard_at = monotonic()
+            self._started = self._started or not isinstance(future.exception(), BrokenExecutor)
+
+
+def processes_of(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    """Returns the processes of a pool, for which there is no public way before Python 3.14."""
+    return list((pool._processes or {}).values())
+
+
+def is_stopped(pid: int) -> bool:
+    """Returns whether a process is known to be stopped, by a signal or a debugger. Only Linux tells."""
+    with suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    return False
+
+
+def named(pids: Iterable[int]) -> str:
+    """Returns how an error names worker processes: those that are stopped, if there are any."""
+    every = sorted(pids)
+    stopped = [pid for pid in every if is_stopped(pid)]
+    shown = ", ".join(map(str, stopped or every))
+    return f"worker process {shown}{' (stopped)' if stopped else ''}"
