@@ -11,7 +11,7 @@ A provider never retries: the transfer engine does, where `StorageError.retryabl
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dxflow_async.exceptions import StorageError
@@ -397,6 +397,17 @@ class Provider(ABC):
             StorageError: the service did not answer.
         """
         return entry
+
+    async def stored_tags(self, source: Entry) -> Mapping[str, str]:
+        """Returns the tags of an object, where `Features.options` has tags and copies through this machine keep them.
+
+        Args:
+            source: the object, as `read` or `stat` reported it.
+
+        Returns:
+            Names and values: empty where there are none, and where the credentials may not read them.
+        """
+        return {}
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         """Copies an object within the provider, with its metadata, where `Features.copy` is set.

@@ -259,7 +259,10 @@ class GoogleServer(ResumableServer):
         if done < len(source.data):
             document |= {"done": False, "rewriteToken": token, "totalBytesRewritten": str(done)}
             return self._json(document)
-        stored = self._store({**source.resource, "name": target}, source.data)
+        given = json.loads(await request.read() or b"null")
+        # Without a resource, all is taken over but the storage class, which is the bucket's then.
+        kept = given or {name: value for name, value in source.resource.items() if name != "storageClass"}
+        stored = self._store({**kept, "name": target}, source.data)
         assert stored is not None
         resource = json.loads(self._json(stored.resource).text or "")
         return self._json(

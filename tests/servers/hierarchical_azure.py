@@ -21,12 +21,19 @@ from aiohttp import web
 __all__ = ["Blob", "HierarchicalAzure"]
 
 _METADATA = "x-ms-meta-"
+_SYSTEM = ("cache-control", "content-disposition", "content-encoding", "content-language")
+_TIERS = ("Hot", "Cool", "Cold", "Archive")
 _VERSION = {"x-ms-version": "2023-11-03", "x-ms-request-id": "request-1"}
 
 
 @dataclass
 class Blob:
-    """A file, or a directory."""
+    """A file, or a directory.
+
+    Attributes:
+        system: the HTTP headers that are stored with it, by name.
+        tier: the access tier; empty for that of the account.
+    """
 
     data: bytes = b""
     metadata: dict[str, str] = field(default_factory=dict)
@@ -38,6 +45,8 @@ class Blob:
     md5: str = ""
     tags: str = ""
     copy_id: str = ""
+    system: dict[str, str] = field(default_factory=dict)
+    tier: str = ""
 
 
 class HierarchicalAzure:
@@ -124,6 +133,8 @@ class HierarchicalAzure:
 
     def _put(self, request: web.Request, comp: str, name: str, data: bytes) -> web.Response:
         headers = request.headers
+        if (misplaced := _misplaced(comp, headers)) is not None:
+            return misplaced
         if comp == "block":
             self._blocks.setdefault(name, {})[request.query["blockid"]] = data
             return web.Response(status=201, headers=_told(headers))
@@ -193,7 +204,8 @@ class HierarchicalAzure:
             headers |= {"x-ms-copy-id": blob.copy_id, "x-ms-copy-status": "success"}
         if blob.md5:
             headers["x-ms-blob-content-md5" if "x-ms-range" in asked else "Content-MD5"] = blob.md5
-        headers |= {_METADATA + key: value for key, value in blob.metadata.items()}
+        headers |= {_METADATA + key: value for key, value in blob.metadata.items()} | blob.system
+        headers |= {"x-ms-access-tier": blob.tier or "Hot"}
         if blob.directory:
             headers[f"{_METADATA}hdi_isfolder"] = "true"
         if self._typed:
@@ -235,7 +247,10 @@ class HierarchicalAzure:
         if any(each in self.content and not self.content[each].directory for each in _above(name)):
             return _refusal(409, "PathConflict", "A file is in the path.")
         kind = headers.get("x-ms-blob-content-type", "application/octet-stream")
-        blob = self._store(name, Blob(data, metadata, directory, kind, tags=headers.get("x-ms-tags", "")))
+        blob = Blob(data, metadata, directory, kind, tags=headers.get("x-ms-tags", ""))
+        blob.system = {each: headers[f"x-ms-blob-{each}"] for each in _SYSTEM if f"x-ms-blob-{each}" in headers}
+        blob.tier = headers.get("x-ms-access-tier", "")
+        self._store(name, blob)
         return web.Response(status=201, headers={"ETag": f'"{blob.etag}"', **_told(headers)})
 
     def _store(self, name: str, blob: Blob) -> Blob:
@@ -254,6 +269,8 @@ class HierarchicalAzure:
             return _refusal(412, "SourceConditionNotMet", "The source is another one.")
         given = _metadata(headers) or source.metadata
         told = {"x-ms-blob-content-type": source.content_type, "x-ms-tags": headers.get("x-ms-tags", "")}
+        told |= {f"x-ms-blob-{each}": value for each, value in source.system.items()}
+        told |= {each: headers[each] for each in ("x-ms-access-tier", "if-none-match") if each in headers}
         response = self._write(name, source.data, told)  # tags are not taken over
         if response.status != 201:
             return response
@@ -291,6 +308,21 @@ class HierarchicalAzure:
             )
         headers = {"Content-Type": "multipart/mixed; boundary=b"}
         return web.Response(status=202, text="".join(parts) + "--b--", headers=headers)
+
+
+def _misplaced(comp: str, headers: Mapping[str, str]) -> web.Response | None:
+    """Returns the refusal of a request with headers that its kind does not take, or with an unknown tier."""
+    stored = [f"x-ms-blob-{each}" for each in (*_SYSTEM, "content-type")]
+    barred = {
+        "block": ("x-ms-tags", "x-ms-access-tier", *stored),
+        "blocklist": (),
+        "": tuple(stored) if "x-ms-copy-source" in headers else (),
+    }
+    if any(each in headers for each in barred.get(comp, ())):
+        return _refusal(400, "UnsupportedHeader", "One of the HTTP headers specified in the request is not supported.")
+    if headers.get("x-ms-access-tier", "Hot") not in _TIERS:
+        return _refusal(400, "InvalidHeaderValue", "The value of the access tier is not valid.")
+    return None
 
 
 def _count(blob: Blob) -> str:

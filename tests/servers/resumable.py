@@ -36,6 +36,15 @@ GRANULE = 256 << 10
 EMAIL = "science@project-one.iam.gserviceaccount.com"
 
 
+_HEADERS = {
+    "Content-Type": "contentType",
+    "Cache-Control": "cacheControl",
+    "Content-Disposition": "contentDisposition",
+    "Content-Language": "contentLanguage",
+}
+"""The headers of a download, and the fields of the resource that they report."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """What becomes of the next bytes that are sent to a session, once `size` of them have come.
@@ -387,6 +396,7 @@ def _bytes_of(stored: Stored, asked: str) -> web.Response:
         headers.add("X-Goog-Hash", said)
     for key, value in stored.resource.get("metadata", {}).items():
         headers[f"X-Goog-Meta-{key}"] = value
+    headers.update({name: stored.resource[field] for name, field in _HEADERS.items() if stored.resource.get(field)})
     wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked)
     if wanted is None:
         return web.Response(body=stored.data, headers=headers)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
 from dxflow_async.digests import s3_expected
 from dxflow_async.exceptions import PreconditionFailedError, StorageError
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 _ALGORITHMS = ("crc32c", "crc64nvme", "crc32", "sha256", "sha1")
 
-__all__ = ["copy_object", "refuses_copy", "upload_headers"]
+__all__ = ["copy_object", "refuses_copy", "stored_tags", "upload_headers"]
 
 
 async def copy_object(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
@@ -134,8 +133,8 @@ async def upload_headers(provider: AWSProvider, call: Call, options: ObjectOptio
     assert source is not None, "the parts have no common source"
     headers = object_headers(call, replace(options, metadata={}))
     headers |= await _stored_with_copy(provider, call, source, options) | option_headers(options)
-    tags = "" if options.tags is not None else await _tags(provider, call, source.key)
-    return headers | {"x-amz-tagging": tags} if tags else headers
+    tags = {} if options.tags is not None else await stored_tags(provider, call, source.key)
+    return headers | option_headers(ObjectOptions(tags=tags)) if tags else headers
 
 
 async def _look(provider: AWSProvider, call: Call, source: Entry) -> Mapping[str, str]:
@@ -173,8 +172,8 @@ async def _ask(provider: AWSProvider, call: Call, source: Entry) -> Response:
         return await requests.send(call, "GET", *split_key(source.key), headers)  # an empty object has no first byte
 
 
-async def _tags(provider: AWSProvider, call: Call, key: str) -> str:
-    """Returns an object's tags as a query; empty if it has none, or they cannot be read."""
+async def stored_tags(provider: AWSProvider, call: Call, key: str) -> Mapping[str, str]:
+    """Returns an object's tags; empty if it has none, or they cannot be read."""
     requests = provider._requests
     try:
         response = await requests.send(call, "GET", *split_key(key), query={"tagging": ""})
@@ -182,5 +181,5 @@ async def _tags(provider: AWSProvider, call: Call, key: str) -> str:
     except StorageError as error:
         if error.retryable and error.status != 200:
             raise
-        return ""  # they may not be read, or the service has no tags: some answer with the object's bytes
-    return urlencode([(row.get("Key", ""), row.get("Value", "")) for row in document.rows.get("Tag", ())])
+        return {}  # they may not be read, or the service has no tags: some answer with the object's bytes
+    return {row.get("Key", ""): row.get("Value", "") for row in document.rows.get("Tag", ())}

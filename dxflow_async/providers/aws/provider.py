@@ -21,7 +21,7 @@ from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.bodies import SentBody, send_body
 from dxflow_async.providers.aws.conditions import delete_matching, probe, write_on_condition
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
-from dxflow_async.providers.aws.copies import copy_object, refuses_copy, upload_headers
+from dxflow_async.providers.aws.copies import copy_object, refuses_copy, stored_tags, upload_headers
 from dxflow_async.providers.aws.deletion import delete_keys
 from dxflow_async.providers.aws.dialects import Ability, Dialect, is_amazon
 from dxflow_async.providers.aws.headers import (
@@ -410,11 +410,11 @@ class AWSProvider(Provider):
 
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
+        copied = partial(copy_object, self, source, key, options)
+        return await self._copy_refusals.attempt(self, call, (source, key), copied, refuses_copy)
 
-        async def copy() -> Entry:
-            return await copy_object(self, source, key, options)
-
-        return await self._copy_refusals.attempt(self, call, (source, key), copy, refuses_copy)
+    async def stored_tags(self, source: Entry) -> Mapping[str, str]:
+        return await stored_tags(self, Call(self.name, "copy", f"/{source.key}"), source.key)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = split_key(key)

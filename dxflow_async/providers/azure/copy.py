@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.exceptions import (
@@ -24,7 +24,7 @@ from dxflow_async.providers.common.etags import if_match
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.providers.http import Call, Response
 
-__all__ = ["copy_blob", "refuses_copy"]
+__all__ = ["copy_blob", "refuses_copy", "stored_tags"]
 
 _log = logging.getLogger("dxflow_async.providers.azure")
 
@@ -53,7 +53,8 @@ async def copy_blob(
         requests, call: send the requests.
         source: the blob as it was looked up.
         origin, target: container and name of each.
-        options: `modified` is stored as the source's time if the source stores none; the condition of the copy.
+        options: `modified` is stored as the source's time if the source stores none; the access tier, and the condition
+            of the copy.
 
     Raises:
         PreconditionFailedError: the source or the target was replaced in the meantime.
@@ -65,16 +66,18 @@ async def copy_blob(
         headers["x-ms-source-if-match"] = condition
     if options.modified is not None and source.mtime is None:
         headers |= copied_metadata(source, options.modified)
-    if source.tag_count:
-        headers |= await _tags(requests, call, origin)
+    if source.tag_count and (tags := await stored_tags(requests, call, origin)):
+        headers |= tags_header(tags)
+    if options.storage_class is not None:
+        headers["x-ms-access-tier"] = options.storage_class
     headers |= condition_headers(options)
     response = await requests.send(call, "PUT", container, name, headers)
     begun = _begun(call, response)
     return etag_of(await _finish(requests, call, container, name, begun))
 
 
-async def _tags(requests: Requests, call: Call, origin: tuple[str, str]) -> dict[str, str]:
-    """Returns the header with the index tags of a blob, which Copy Blob does not take over by itself.
+async def stored_tags(requests: Requests, call: Call, origin: tuple[str, str]) -> Sequence[tuple[str, str]]:
+    """Returns the index tags of a blob, which no copy takes over by itself.
 
     Many roles that read and write blobs may not read tags. Then the copy has none.
     Source: https://learn.microsoft.com/azure/storage/blobs/storage-manage-find-blobs
@@ -84,8 +87,8 @@ async def _tags(requests: Requests, call: Call, origin: tuple[str, str]) -> dict
         found = await requests.listing(call, container, {"comp": "tags"}, TagsParser(), name)
     except (AccessDeniedError, UnsupportedError) as error:
         _log.warning("%s; the copy has no index tags", error, extra={"fields": error.fields()})
-        return {}
-    return tags_header(found.tags) if found.tags else {}
+        return ()
+    return found.tags
 
 
 def refuses_copy(error: StorageError) -> bool:

@@ -27,7 +27,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, names_file, not_azures, stored
-from dxflow_async.providers.azure.copy import copy_blob, refuses_copy
+from dxflow_async.providers.azure.copy import copy_blob, refuses_copy, stored_tags
 from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
 from dxflow_async.providers.azure.directories import Cursor, Namespace
@@ -354,6 +354,8 @@ class AzureProvider(LooksFirst):
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         container, name = split_key(call, key)
         origin = split_key(call, source.key)
+        if self._defaults is not None:
+            options = options.with_defaults(self._defaults)
         if options.public:
             await self._check_public(call, container)
         await self._check_condition(call, key, options)
@@ -369,6 +371,12 @@ class AzureProvider(LooksFirst):
             raise error if error.code == "SourceConditionNotMet" else refused(call, options, error) from error
         await check_unchanged(self, call, source)
         return Entry(key, source.size, etag=etag)
+
+    async def stored_tags(self, source: Entry) -> Mapping[str, str]:
+        if not source.tag_count:
+            return {}
+        call = Call(self.name, "copy", f"/{source.key}")
+        return dict(await stored_tags(self._requests, call, split_key(call, source.key)))
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what was learned of the service, with the reason of each."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode
 
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageError
@@ -16,7 +16,7 @@ from dxflow_async.providers.common.conditions import refused
 from dxflow_async.providers.common.confirm import contradiction, disagreement
 from dxflow_async.providers.common.mtime import format_mtime
 from dxflow_async.providers.contract import Entry, ObjectOptions
-from dxflow_async.providers.gcp.objects import STORED_FIELDS, described, text_of
+from dxflow_async.providers.gcp.objects import KEPT_FIELDS, STORED_FIELDS, described, text_of
 from dxflow_async.providers.gcp.requests import JSON_TYPE, parsed
 from dxflow_async.providers.gcp.store import condition, managed_key, object_path
 from dxflow_async.providers.http import Call
@@ -30,15 +30,23 @@ _log = logging.getLogger("dxflow_async.providers.gcp")
 
 
 async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, options: ObjectOptions) -> Entry:
-    """Copies an object within the service, with everything that is stored with it; see `Provider.copy`."""
+    """Copies an object within the service, with everything that is stored with it; see `Provider.copy`.
+
+    The storage class is that of the settings or, without one, the bucket's.
+    """
     bucket, name = provider._split(call, key)
     await provider._check_condition(call, key, options)
     path = f"{object_path(*provider._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
-    query = _query(provider, source, options)
-    reached = None
+    query, headers, body, reached = _query(provider, source, options), None, None, None
+    storage_class = provider._completed(options).storage_class
+    if storage_class is not None:
+        # A resource of the copy is stored in the place of that of the source.
+        resource = await _kept_with_copy(provider, call, source, options)
+        body = json.dumps(resource | {"storageClass": storage_class}).encode()
+        headers = {"content-type": JSON_TYPE}
     while True:  # a large object takes several calls, each of which continues the one before
         try:
-            response = await provider._requests.send(call, "POST", f"{path}?{urlencode(query)}")
+            response = await provider._requests.send(call, "POST", f"{path}?{urlencode(query)}", headers, body)
         except NotFoundError as error:
             await (provider._origin or provider)._check_replaced(call, source.key, source.etag, error)
             raise
@@ -56,6 +64,20 @@ async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, op
         if reached == before:
             raise contradiction(call, "the copy goes on without getting further")
         query["rewriteToken"] = token
+
+
+async def _kept_with_copy(provider: GCPProvider, call: Call, source: Entry, options: ObjectOptions) -> dict[str, Any]:
+    """Returns the resource of a copy with everything that is stored with its source."""
+    path = f"{object_path(*provider._split(call, source.key))}?fields=kind,{KEPT_FIELDS}"
+    if source.etag is not None:
+        path += f"&generation={source.etag}"
+    reader = provider._origin or provider
+    response = await reader._requests.send(call, "GET", path)
+    kept = await reader._requests.document(call, response, "storage#object", needed=False)
+    kept.pop("kind", None)
+    if options.modified is not None:
+        kept["metadata"] = {"mtime": format_mtime(options.modified), **(kept.get("metadata") or {})}
+    return kept
 
 
 async def _keep_time(

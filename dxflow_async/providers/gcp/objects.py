@@ -22,6 +22,7 @@ from dxflow_async.providers.http import Call
 
 __all__ = [
     "ENTRY_FIELDS",
+    "KEPT_FIELDS",
     "LIST_FIELDS",
     "SINGLE_SIZE",
     "STORED_FIELDS",
@@ -41,10 +42,11 @@ SINGLE_SIZE = 8 << 20
 STORED_FIELDS = "kind,name,bucket,size,generation,crc32c"
 """The fields requested when an object is written."""
 
-ENTRY_FIELDS = (
-    "kind,name,bucket,size,generation,timeCreated,crc32c,contentType,metadata,"
-    "cacheControl,contentDisposition,contentEncoding,contentLanguage"
-)
+_DESCRIBED = "contentType,metadata,cacheControl,contentDisposition,contentEncoding,contentLanguage"
+ENTRY_FIELDS = f"kind,name,bucket,size,generation,timeCreated,crc32c,{_DESCRIBED}"
+KEPT_FIELDS = f"{_DESCRIBED},customTime"
+"""The fields that are copied with an object."""
+
 LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,timeDeleted,crc32c,metadata)"
 
 _SYSTEM = (

@@ -8,7 +8,7 @@ they arrive.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -88,6 +88,7 @@ class CopyItem(Multipart, TransferItem):
         self._checks: Verification
         self._stored: Entry | None = None
         self._staged: Staged | None = None
+        self._tags: Mapping[str, str] | None = None
         self._whole_size = 0  # up to this size the object moves as one part
 
     async def open(self) -> Iterator[Part]:
@@ -106,6 +107,7 @@ class CopyItem(Multipart, TransferItem):
             provider = self._source.provider
             entry = self._reads.entry = await self._try(partial(provider.complete_digest, entry), self._source)
         self._checks.begin_parts(entry)
+        await self._try(self._take_tags, self._source)
         features, wanted = self._destination.provider.features, self._policy.wanted_size(entry.size)
         self.waits_for_disk = features.stages
         if self._destination.provider.local_disk is None and not self._shares_parts:
@@ -161,9 +163,16 @@ class CopyItem(Multipart, TransferItem):
         return self._destination.provider.stage(self._destination.key, body, self._completed_options())
 
     def _write(self, body: Body) -> Awaitable[Entry]:
+        if self._within_tagged:
+            return self._write_with_tags(body)
         return self._destination.provider.write(self._destination.key, body, self._completed_options())
 
+    async def _write_with_tags(self, body: Body) -> Entry:
+        await self._take_tags()
+        return await self._destination.provider.write(self._destination.key, body, self._completed_options())
+
     async def _write_on_condition(self, body: Body) -> Entry:
+        await self._take_tags()
         provider, key, options = self._destination.provider, self._destination.key, self._completed_options()
         assert self._own_writes is not None
         return await self._own_writes.attempt(lambda: provider.write(key, body, options), body.size, body.crc32c)
@@ -302,10 +311,23 @@ class CopyItem(Multipart, TransferItem):
                 await self._take_over_parts(self._upload, self._completed_options())
         await super().abort()
 
+    @property
+    def _within_tagged(self) -> bool:
+        """Whether tags of the source go along: it is copied within a provider that has tags."""
+        source, destination = self._source.provider.origin, self._destination.provider
+        return source is destination.origin and "tags" in destination.features.options
+
+    async def _take_tags(self) -> None:
+        """Looks up the tags of the source, which only requests for them report, unless the call gives others."""
+        entry = self._reads.entry
+        if self._within_tagged and self._tags is self._options.tags is None and entry is not None:
+            self._tags = await self._source.provider.stored_tags(entry)
+
     def _completed_options(self) -> ObjectOptions:
         source, destination = self._source.provider.features, self._destination.provider.features
         reads = self._reads
-        return complete_options(self._options, self._destination.key, source, destination, reads.listed, reads.entry)
+        options = self._options if not self._tags else replace(self._options, tags=self._tags)
+        return complete_options(options, self._destination.key, source, destination, reads.listed, reads.entry)
 
     def _judge(self, moved: int | None) -> None:
         """Compares the CRC32C of the bytes that moved with what both sides report.
