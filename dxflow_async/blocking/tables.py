@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from dxflow_async.blocking.fitting import (
@@ -97,10 +98,18 @@ def write_line(line: str, stream: TextIO | None = None) -> None:
     Args:
         line: the line.
         stream: by default standard output.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed. Part of the line may have been printed; the next one begins a new line.
     """
     stream = sys.stdout if stream is None else stream
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            stream.write("\n")
+        raise
 
 
 def _unit_row(unit: Unit) -> tuple[str, ...]:

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, Parameter
 
-from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.json_lines import error_line, wants_json
+from dxflow_async.cli.json_lines import wants_json
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.cli.status import STATUSES, USAGE, complain, reported
+from dxflow_async.cli.status import STATUSES, USAGE, report_end, reported
 from dxflow_async.cli.summaries import HEADLINE, SUMMARIES
 from dxflow_async.exceptions import ConfigurationError
 
@@ -69,11 +68,7 @@ def run_app(arguments: Sequence[str]) -> int:
     try:
         return reported(call, json=json)
     except CycloptsError as error:
-        text = _usage_error(error)
-        if json:
-            write_line(error_line(ConfigurationError(text), USAGE))
-        complain(text)
-        return USAGE
+        return report_end(ConfigurationError(_usage_error(error)), USAGE, json=json)
 
 
 def _usage_error(error: CycloptsError) -> str:
