@@ -12,7 +12,15 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-__all__ = ["display_width", "fitted_row", "padded", "shortened", "shows_ascii_only", "terminal_columns"]
+__all__ = [
+    "display_width",
+    "fitted_row",
+    "padded",
+    "shortened",
+    "shows_ascii_only",
+    "terminal_columns",
+    "wrapped",
+]
 
 _LEAST = 4
 """No cell is shortened to fewer columns."""
@@ -34,11 +42,17 @@ def terminal_columns(stream: TextIO | None = None) -> int | None:
         return None
 
 
-def shows_ascii_only() -> bool:
-    """Returns whether the terminal may show ASCII only: the locale does not name UTF-8.
+def shows_ascii_only(stream: TextIO | None = None) -> bool:
+    """Returns whether the terminal may show ASCII only: the locale, or the stream's encoding, is not UTF-8.
 
-    Python's own encoding does not tell: it is UTF-8 in the locale C as well.
+    Python's own encoding alone does not tell: it is UTF-8 in the locale C as well.
+
+    Args:
+        stream: by default standard output.
     """
+    encoding = getattr(sys.stdout if stream is None else stream, "encoding", None) or "utf-8"
+    if not encoding.lower().replace("utf8", "utf-8").startswith("utf-8"):
+        return True
     named = next((value for name in ("LC_ALL", "LC_CTYPE", "LANG") if (value := os.environ.get(name))), "")
     if sys.platform == "darwin" and not named:
         named = locale.getencoding()
@@ -81,6 +95,30 @@ def shortened(text: str, columns: int, *, ascii_only: bool = False) -> str:
     head = _taken(clusters, (room + 1) // 2)
     tail = _taken(clusters[::-1], room - display_width(head))
     return f"{head}{mark}{''.join([*_clusters(tail)][::-1])}"
+
+
+def wrapped(text: str, columns: int | None, *, ascii_only: bool = False) -> str:
+    r"""Returns a text in lines of whole words, each but the first indented by four spaces.
+
+    Args:
+        text: the text, without line ends.
+        columns: the columns of the terminal; None: no limit.
+        ascii_only: whether the terminal shows ASCII only. A word that is longer than a line loses its middle.
+
+    Example:
+        >>> wrapped("2 items, 3 bytes in 0.01 s", 16)
+        '2 items, 3 bytes\n    in 0.01 s'
+    """
+    if columns is None or display_width(text) <= columns:
+        return text
+    lines: list[str] = []
+    for word in text.split():
+        if lines and display_width(lines[-1]) + 1 + display_width(word) <= columns:
+            lines[-1] += f" {word}"
+            continue
+        indent = "    " if lines else ""
+        lines.append(indent + shortened(word, max(columns - len(indent), _LEAST), ascii_only=ascii_only))
+    return "\n".join(lines)
 
 
 def padded(text: str, columns: int, *, right: bool = False) -> str:

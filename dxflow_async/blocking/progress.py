@@ -143,7 +143,7 @@ def _bar(label: str, *, stays: bool) -> Iterator[Callable[[Progress], None]]:
     # Other output on standard error goes above the bar. Standard output is left alone: it may be a file.
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     latest: list[Progress] = []
-    ascii_only = shows_ascii_only()
+    ascii_only = shows_ascii_only(sys.stderr)
 
     def render() -> Text:
         return _rendered(latest[-1], console, label, ascii_only=ascii_only) if latest else _empty()

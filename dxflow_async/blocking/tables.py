@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from dxflow_async.blocking.fitting import (
@@ -14,11 +15,21 @@ from dxflow_async.blocking.fitting import (
     shortened,
     shows_ascii_only,
     terminal_columns,
+    wrapped,
 )
 from dxflow_async.models import Item, Unit
 from dxflow_async.security.redaction import printable
 
-__all__ = ["difference_line", "fitted", "format_item", "print_items", "print_units", "write_line"]
+__all__ = [
+    "difference_line",
+    "fitted",
+    "format_item",
+    "labelled_line",
+    "print_items",
+    "print_units",
+    "write_line",
+    "write_text",
+]
 
 _UNIT_COLUMNS = ("Name", "Status", "IP", "Cluster Type", "CPU", "Memory(GB)", "Disk")
 _NUMBERS = 3
@@ -37,7 +48,7 @@ def print_items(items: Iterable[Item], *, below: str | None = None) -> None:
 
 
 def format_item(item: Item, *, below: str | None = None, size: str | None = None, columns: int | None = None) -> str:
-    """Formats an item: type, size in bytes, local time (blank if unknown), name.
+    """Formats an item: type, size in bytes, local time (blank if unknown), name; a long one may go to the next line.
 
     Args:
         item: the item.
@@ -52,6 +63,8 @@ def format_item(item: Item, *, below: str | None = None, size: str | None = None
     kind = "d" if item.directory else "-"
     name = item.name if below is None else _relative(item, below)
     before = f"{kind} {size or item.size:>10} {_local_time(item.modification)} "
+    if columns is not None and columns - len(before) < min(_LEAST_NAME, display_width(printable(name))):
+        return f"{before.rstrip()}\n    {fitted(name, columns, 4)}"
     return f"{before}{fitted(name, columns, len(before))}"
 
 
@@ -82,11 +95,30 @@ def difference_line(kind: str, size: int, path: str, reason: str, *, kind_column
     return f"{before}{fitted(path, columns, len(before) + display_width(after))}{after}"
 
 
+def labelled_line(label: str, text: str) -> str:
+    """Formats a label and a text. Where the terminal is narrow the text goes to the next line, and loses its middle.
+
+    Example:
+        >>> labelled_line("etag: ", "49cf731a")
+        'etag: 49cf731a'
+    """
+    columns, shown = terminal_columns(), printable(text)
+    if columns is None or len(label) + display_width(shown) <= columns:
+        return f"{label}{shown}"
+    return f"{fitted(label.rstrip(), columns, 0)}\n    {fitted(text, columns, 4)}"
+
+
 def print_units(units: Iterable[Unit]) -> None:
-    """Prints a table of units, in order."""
+    """Prints a table of units, in order; where the terminal is narrow, a sentence for each."""
     rows = [_UNIT_COLUMNS, *(_unit_row(unit) for unit in units)]
     wanted = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
-    widths = fitted_row(wanted, terminal_columns(), fixed=range(len(wanted) - _NUMBERS, len(wanted)))
+    columns = terminal_columns()
+    widths = fitted_row(wanted, columns, fixed=range(len(wanted) - _NUMBERS, len(wanted)))
+    if any(width < min(want, _LEAST_NAME) for width, want in zip(widths, wanted, strict=True)):
+        for name, *rest in rows[1:]:
+            texts = (f"{column} {text}" for column, text in zip(_UNIT_COLUMNS[1:], rest, strict=True))
+            write_text(f"{name}: {', '.join(texts)}")
+        return
     for row in rows:
         write_line(_table_line(row, widths))
 
@@ -97,10 +129,25 @@ def write_line(line: str, stream: TextIO | None = None) -> None:
     Args:
         line: the line.
         stream: by default standard output.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed. Part of the line may have been printed; the next one begins a new line.
     """
     stream = sys.stdout if stream is None else stream
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    try:
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            stream.write("\n")
+        raise
+
+
+def write_text(text: str) -> None:
+    """Prints sentences on standard output; on a terminal, in lines that fit it."""
+    columns = terminal_columns()
+    for line in text.split("\n"):
+        write_line(wrapped(line, columns, ascii_only=shows_ascii_only()))
 
 
 def _unit_row(unit: Unit) -> tuple[str, ...]:

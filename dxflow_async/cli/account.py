@@ -7,7 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import write_text
 from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_password, run_loop
 from dxflow_async.config.settings import Settings
@@ -63,9 +63,9 @@ def whoami(*, json: Flag = False) -> int:
         pointer = login.secrets.user_pointer if login is not None else None
         print_json("account", {"hub": login.hub if login is not None else None, "user": pointer})
     elif login is None:
-        write_line("no account: commands work directly with the clouds; dxflow-async login signs in to a hub")
+        write_text("no account: commands work directly with the clouds; dxflow-async login signs in to a hub")
     else:
-        write_line(f"signed in to {printable(login.hub)} as user {printable(login.secrets.user_pointer)}")
+        write_text(f"signed in to {printable(login.hub)} as user {printable(login.secrets.user_pointer)}")
     return 0
 
 

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from cyclopts import App, CycloptsError, Parameter
 
-from dxflow_async.blocking.tables import write_line
-from dxflow_async.cli.json_lines import error_line, wants_json
+from dxflow_async.cli.json_lines import wants_json
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.cli.status import STATUSES, USAGE, complain, reported
+from dxflow_async.cli.status import STATUSES, USAGE, report_end, reported
 from dxflow_async.cli.summaries import HEADLINE, SUMMARIES
 from dxflow_async.exceptions import ConfigurationError
 
@@ -70,11 +69,7 @@ def run_app(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         from dxflow_async.cli.usage_errors import usage_error_text
 
-        text = usage_error_text(error, STREAM)
-        if json:
-            write_line(error_line(ConfigurationError(text), USAGE))
-        complain(text)
-        return USAGE
+        return report_end(ConfigurationError(usage_error_text(error, STREAM)), USAGE, json=json)
 
 
 def make_app() -> App:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Literal
 
-from dxflow_async.blocking.tables import difference_line, write_line
+from dxflow_async.blocking.tables import difference_line, write_line, write_text
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.manifest_check import ManifestCheck
 from dxflow_async.cli.options import Choice, Quiet
@@ -87,7 +87,7 @@ def _compare(
     if json:
         print_json("check", {"ok": report.ok, "same": report.same, **counts})
     elif not quiet:
-        write_line(f"{report.same} same; " + "; ".join(f"{count} {name}" for name, count in counts.items()))
+        write_text(f"{report.same} same; " + "; ".join(f"{count} {name}" for name, count in counts.items()))
     if counts["unreadable"]:
         return FAILED
     return DONE if report.ok else DIFFERS

@@ -70,7 +70,11 @@ def path(*, json: Flag = False) -> int:
     Args:
         json: Print a JSON object.
     """
-    say(printable(str(config_path())), json=json)
+    text = printable(str(config_path()))
+    if json:
+        say(text, json=True)
+    else:
+        write_line(text)
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from cyclopts import Parameter
 
-from dxflow_async.blocking.tables import difference_line, write_line
+from dxflow_async.blocking.tables import difference_line, write_line, write_text
 from dxflow_async.cli.deletion_record import DeletionRecord
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.listing import Recursive
@@ -229,7 +229,7 @@ async def _preview(
     if json:
         print_json("total", {"objects": count, "size": size})
     elif not quiet:
-        write_line(f"{counted(count, 'object')}, {counted(size, 'byte')}; nothing was deleted")
+        write_text(f"{counted(count, 'object')}, {counted(size, 'byte')}; nothing was deleted")
     return failures.status
 
 

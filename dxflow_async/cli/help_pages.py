@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from dxflow_async.cli.standard_streams import give_up_output
 
 __all__ = ["DIRECTORY", "find_page", "page_name", "print_page"]
 
@@ -58,8 +59,7 @@ def print_page(page: str) -> int:
         sys.stdout.write(page)
         sys.stdout.flush()
     except OSError as error:
-        # The interpreter's own last flush would fail, too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        give_up_output()
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"dxflow-async: standard output cannot be written: {error.strerror}\n")
         return 1

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cyclopts import App
 
 from dxflow_async.blocking.fitting import display_width, shortened, shows_ascii_only, terminal_columns
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import labelled_line, write_line, write_text
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.transfer import Output, run_transfer
@@ -58,9 +58,9 @@ def show(job_id: str, *, json: Flag = False) -> int:
         return 0
     write_line(_line(job))
     for place in job.uploads:
-        write_line(f"begun in parts: {printable(place)}")
+        write_line(labelled_line("begun in parts: ", place))
     for source, reason in job.failures.items():
-        write_line(f"failed {printable(source)}: {printable(reason)}")
+        write_text(f"failed {printable(source)}: {printable(reason)}")
     return 0
 
 
@@ -103,8 +103,8 @@ def clean(
 
 def _cleaned(left: Leftover, *, done: bool) -> str:
     if left.kind == "damaged":
-        return f"{'set aside' if done else 'would set aside'} damaged job {left.job_id} as {printable(left.place)}"
-    return f"{'removed' if done else 'would remove'} {left.kind:<6} {printable(left.place)}"
+        return labelled_line(f"{'set aside' if done else 'would set aside'} damaged job {left.job_id} as ", left.place)
+    return labelled_line(f"{'removed' if done else 'would remove'} {left.kind:<6} ", left.place)
 
 
 def _line(job: JobInfo) -> str:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import write_line, write_text
 from dxflow_async.exceptions import DxflowError, StorageError
 from dxflow_async.models import Item, SyncPlan, TransferReport, TransferResult
 
@@ -40,7 +40,7 @@ def say(text: str, *, json: bool) -> None:
     if json:
         print_json("message", {"message": text})
     else:
-        write_line(text)
+        write_text(text)
 
 
 def error_line(error: Exception | str, status: int) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from dxflow_async.blocking.fitting import terminal_columns
-from dxflow_async.blocking.tables import fitted, format_item, write_line
+from dxflow_async.blocking.tables import fitted, format_item, labelled_line, write_line, write_text
 from dxflow_async.cli.json_lines import item_fields, print_json
 from dxflow_async.cli.options import Choice
 from dxflow_async.cli.places import Place, location_of, places_of
@@ -78,7 +78,7 @@ def ls(
         if total and json:
             print_json("total", {"objects": count, "size": size})
         elif total:
-            write_line(total_text(count, size, human=human))
+            write_text(total_text(count, size, human=human))
         return failures.status
 
     return with_session(account, show, places=given)
@@ -194,9 +194,9 @@ def _print_fields(fields: dict[str, object]) -> None:
     for name, value in fields.items():
         if name == "metadata" and isinstance(value, dict):
             for key, text in value.items():
-                write_line(f"{printable(f'metadata {key}'):>14}: {printable(str(text))}")
+                write_line(labelled_line(f"{printable(f'metadata {key}'):>14}: ", str(text)))
         elif value not in (None, ""):
-            write_line(f"{name.replace('_', ' '):>14}: {printable(_field_text(name, value))}")
+            write_line(labelled_line(f"{name.replace('_', ' '):>14}: ", _field_text(name, value)))
     write_line("")
 
 

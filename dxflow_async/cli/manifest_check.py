@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-from dxflow_async.blocking.tables import difference_line, write_line
+from dxflow_async.blocking.tables import difference_line, write_line, write_text
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.manifests import (
     ALGORITHMS,
@@ -124,7 +124,7 @@ class ManifestCheck:
             if not await session.exists(declaration, storage_type=area):
                 await session.write(declaration, BAG_DECLARATION, storage_type=area)
         if not self.quiet and not self.json:
-            write_line(f"{counted(len(found), 'checksum')} ({algorithm}) written to {printable(self.manifest)}")
+            write_text(f"{counted(len(found), 'checksum')} ({algorithm}) written to {printable(self.manifest)}")
         return DONE
 
     async def _place(self, session: AsyncSession) -> Place:
@@ -165,7 +165,7 @@ class ManifestCheck:
             print_json("check", {"ok": ok, "same": self.same, **self.counts, "unreadable": unreadable})
         elif not self.quiet:
             rows = {**self.counts, "unreadable": unreadable}
-            write_line(f"{self.same} same; " + "; ".join(f"{count} {name}" for name, count in rows.items()))
+            write_text(f"{self.same} same; " + "; ".join(f"{count} {name}" for name, count in rows.items()))
 
 
 async def _digest(place: Place, item: Item, algorithm: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
-from dxflow_async.blocking.tables import difference_line, write_line
+from dxflow_async.blocking.tables import difference_line, write_line, write_text
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.options import Choice
 from dxflow_async.cli.places import Place, is_local, location_of, places_of
@@ -71,7 +71,7 @@ def preview(
             print_json("total", {"objects": count, "size": size})
         elif not quiet:
             sums = f"{counted(count, 'object')}, {human_size(size)} {'byte' if size == 1 else 'bytes'}"
-            write_line(f"{sums}, to {printable(dst)}; nothing was transferred")
+            write_text(f"{sums}, to {printable(dst)}; nothing was transferred")
         return failures.status or (FAILED if unreadable else DONE)
 
     return with_session(account, look, places=(*sources, dst))

@@ -59,7 +59,7 @@ def _failed(error: OSError, *, json: bool) -> int:
 
 def _list(place: str, path: str, *, human: bool, total: bool, json: bool, recursive: bool) -> int | None:
     from dxflow_async.blocking.fitting import terminal_columns
-    from dxflow_async.blocking.tables import format_item, write_line
+    from dxflow_async.blocking.tables import format_item, write_line, write_text
     from dxflow_async.cli.json_lines import item_fields, print_json
     from dxflow_async.cli.locations import location_of
     from dxflow_async.cli.sizes import human_size, total_text
@@ -98,5 +98,5 @@ def _list(place: str, path: str, *, human: bool, total: bool, json: bool, recurs
     if total and json:
         print_json("total", {"objects": count, "size": size})
     elif total:
-        write_line(total_text(count, size, human=human))
+        write_text(total_text(count, size, human=human))
     return 0

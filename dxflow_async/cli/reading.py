@@ -103,7 +103,10 @@ def tail(
         raise ConfigurationError(f"--lines = {lines} is not allowed; it must be at least 0")
 
     async def show(session: AsyncSession) -> int:
-        async for place in found_places(session, (location,), public=public):
+        places = [place async for place in found_places(session, (location,), public=public)]
+        if follow and len(places) > 1:
+            raise ConfigurationError(f"{location} matches {len(places)} objects; --follow follows one: write its name")
+        for place in places:
             await _check_no_directory(place)
             size = (await place.storage.stat(place.path)).size
             _write(place.location, await _last_lines(place, size, lines), json=json)

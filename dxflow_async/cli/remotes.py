@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from dxflow_async.blocking.fitting import terminal_columns
-from dxflow_async.blocking.tables import fitted, write_line
+from dxflow_async.blocking.tables import fitted, labelled_line, write_line, write_text
 from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.run import Flag, read_secret, run_loop
 from dxflow_async.cli.status import NOT_FOUND, Failures, complain
@@ -152,9 +152,9 @@ def check(name: str, path: str = "/", *, json: Flag = False) -> int:
         "a directory" if item is not None and item.directory else counted(item.size, "byte") if item is not None else ""
     )
     what = kind or (f"{count} or more items" if more else counted(count, "item"))
-    write_line(f"{provider}:{printable(path)} answers: {what}, in {seconds:.2f} s")
+    write_text(f"{provider}:{printable(path)} answers: {what}, in {seconds:.2f} s")
     for fact, value in facts:
-        write_line(f"  {printable(fact)}: {printable(value)}")
+        write_line(labelled_line(f"  {printable(fact)}: ", value))
     return 0
 
 

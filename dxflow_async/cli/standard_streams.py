@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
-__all__ = ["STREAM", "open_closed_streams"]
+__all__ = ["STREAM", "give_up_output", "open_closed_streams"]
 
 STREAM = "<standard stream>"
 """Stands for an argument `-`, which the parser of arguments would take for an option."""
@@ -30,3 +31,9 @@ def open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+
+
+def give_up_output() -> None:
+    """Sends further output nowhere. Otherwise the interpreter's own last flush would fail."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import error_line
+from dxflow_async.cli.standard_streams import give_up_output
 from dxflow_async.exceptions import (
     AccessDeniedError,
     AuthenticationError,
@@ -39,6 +39,7 @@ __all__ = [
     "common_status",
     "complain",
     "log_more",
+    "report_end",
     "report_failure",
     "reported",
     "status_of",
@@ -72,35 +73,34 @@ def reported(call: Callable[[], int], *, json: bool = False) -> int:
         status = call()
         sys.stdout.flush()
     except KeyboardInterrupt:
-        return _ended("interrupted", INTERRUPTED, json=json)
+        return report_end("interrupted", INTERRUPTED, json=json)
     except asyncio.CancelledError:
-        return _ended("terminated", TERMINATED, json=json)
+        return report_end("terminated", TERMINATED, json=json)
     except BrokenPipeError:
-        _give_up_output()  # its reader has ended
+        give_up_output()  # its reader has ended
         return FAILED
     except (DxflowError, OSError) as error:
-        return _failed(error, json=json)
+        return report_end(error, status_of(error), json=json)
     return status
 
 
-def _failed(error: Exception, *, json: bool) -> int:
-    """Reports the failure of a command; returns the exit status. That output cannot be written is no other failure."""
-    status = status_of(error)
+def report_end(error: Exception | str, status: int, *, json: bool) -> int:
+    """Reports why a command ends; returns the exit status. That output cannot be written is no other failure.
+
+    Args:
+        error: the failure, or a word for what ended the command.
+        status: the exit status.
+        json: whether it is also printed as a JSON line on standard output.
+    """
     try:
         if json:
             write_line(error_line(error, status))
         sys.stdout.flush()
     except OSError:
-        _give_up_output()
+        give_up_output()
     with suppress(OSError):
         report_failure(error)
     return status
-
-
-def _give_up_output() -> None:
-    """Sends further output nowhere. Otherwise the interpreter's own last flush would fail."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _AboveBar(logging.Handler):
@@ -121,11 +121,11 @@ def log_more(verbosity: int) -> None:
         logging.getLogger("dxflow_async").setLevel(logging.INFO if verbosity == 2 else logging.DEBUG)
 
 
-def report_failure(error: Exception, most: int | None = _MAX_ITEMS_SHOWN) -> None:
+def report_failure(error: Exception | str, most: int | None = _MAX_ITEMS_SHOWN) -> None:
     """Prints an error on standard error, with the items that failed.
 
     Args:
-        error: the error.
+        error: the error, or its text.
         most: the number of failed items to print; None for all of them.
     """
     complain(error)
@@ -205,10 +205,3 @@ def common_status(statuses: Iterable[int]) -> int:
 def complain(message: object) -> None:
     """Prints a line on standard error."""
     write_line(f"dxflow-async: {printable(str(message))}", sys.stderr)
-
-
-def _ended(word: str, status: int, *, json: bool) -> int:
-    if json:
-        write_line(error_line(word, status))
-    complain(word)
-    return status

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
-from dxflow_async.blocking.tables import write_line
+from dxflow_async.blocking.tables import write_line, write_text
 from dxflow_async.cli.byte_streams import ByteStream, find_stream
 from dxflow_async.cli.json_lines import print_json, print_report
 from dxflow_async.cli.options import Pace, Shown, Writing
@@ -69,7 +69,7 @@ class StreamCopy:
                 print_json("action", {"kind": "copy", "path": name, "size": 0, "reason": "a stream; dry run"})
             elif not self.quiet:
                 goal = "standard output" if self.dst == STREAM else self.dst
-                write_line(f"would stream {printable(name)} to {printable(goal)}; nothing was transferred")
+                write_text(f"would stream {printable(name)} to {printable(goal)}; nothing was transferred")
         return 0
 
     def run(self, writing: Writing, account: Account, pace: Pace) -> int:

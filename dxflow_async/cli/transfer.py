@@ -10,7 +10,7 @@ from itertools import groupby
 
 from cyclopts import Parameter
 
-from dxflow_async.blocking.tables import difference_line, write_line
+from dxflow_async.blocking.tables import difference_line, write_line, write_text
 from dxflow_async.cli.json_lines import print_plan, print_report
 from dxflow_async.cli.listing import Recursive
 from dxflow_async.cli.options import Choice, DryRun, Pace, Quiet, ReportPath, Shown, Writing
@@ -279,7 +279,7 @@ def _watch(
         if output.json:
             print_report(report)
         elif not output.quiet:
-            write_line(_summary(report))
+            write_text(_summary(report))
         sys.stdout.flush()
 
     async def call(session: AsyncSession) -> int:
@@ -419,7 +419,7 @@ def run_transfer(
         if output.json:
             print_report(report)
         elif not output.quiet:
-            write_line(_summary(report))
+            write_text(_summary(report))
     return FAILED if report.unreadable else DONE
 
 
@@ -461,7 +461,7 @@ def _print_plan(plan: SyncPlan, output: Output) -> None:
         return
     for action in plan:
         write_line(difference_line(action.kind, action.size, action.path, action.reason, kind_columns=6))
-    write_line(
+    write_text(
         f"{plan.copies} to copy, {decimal(plan.bytes)}; {plan.deletes} to delete; {plan.skips} to skip; "
         f"{plan.unchanged} unchanged{_by_age(plan.compared_by_age)}"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dxflow_async.blocking.fitting import display_width, fitted_row, shortened
+from dxflow_async.blocking.fitting import display_width, fitted_row, shortened, wrapped
 from dxflow_async.blocking.tables import format_item
 from dxflow_async.models import Item
 
@@ -14,9 +14,10 @@ NAMES = ["a" * 300, "\u6570\u636e" * 60, "e\u0301" * 90, "\U0001f600" * 50, "sho
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_a_line_of_ls_fits(name: str, columns: int) -> None:
-    """Long names lose their middle; wide and combining characters count as they are drawn."""
-    line = format_item(Item(name, f"/{name}", size=3), columns=columns)
-    assert display_width(line) <= columns
+    """Long names lose their middle, and stand below where little of them were left; widths are those on the screen."""
+    lines = format_item(Item(name, f"/{name}", size=3), columns=columns).split("\n")
+    assert max(map(display_width, lines)) <= columns
+    assert display_width(lines[-1].split()[-1]) >= min(12, display_width(name)) - 1
     assert format_item(Item(name, f"/{name}", size=3)).endswith(name)  # whole, where nothing limits it
 
 
@@ -27,6 +28,17 @@ def test_no_character_is_cut(name: str, columns: int) -> None:
     found = shortened(name, columns)
     assert display_width(found) <= columns
     assert not found.partition("\u2026")[2].startswith("\u0301")
+
+
+def test_sentences_are_wrapped_between_words() -> None:
+    """No word is cut but one that is longer than a line, which loses its middle; nothing limits a file."""
+    text = f"skipped tree/{'x' * 60}: a symbolic link to nothing"
+    assert wrapped(text, 30).splitlines() == [
+        "skipped", f"    tree/{'x' * 8}\u2026{'x' * 11}:", "    a symbolic link to nothing"
+    ]  # fmt: skip
+    assert wrapped(text, 30, ascii_only=True).isascii()
+    assert (wrapped(text, None), wrapped(text, 200)) == (text, text)
+    assert max(map(display_width, wrapped("\u6570\u636e " * 30, 40).splitlines())) <= 40
 
 
 def test_tables_shrink_at_their_widest_columns() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from tests.cli.called_command import check_json_lines
 from tests.python_processes import clean_environment
 
 COMMAND = f"{sys.executable} -m dxflow_async.cli"
@@ -46,3 +52,68 @@ def test_a_reader_that_ends_early(tmp_path: Path) -> None:
     ended = _run(f"{COMMAND} --help | head -1", tmp_path)
     assert "Traceback" not in ended.stderr
     assert ended.stdout.startswith("Usage")
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "both"),
+    [
+        ("ls a", 1, False),
+        ("ls .", 1, False),
+        ("lss --json", 2, False),
+        ("rm missing --json", 1, False),
+        ("cp missing b --json", 3, True),
+        ("cp -v a b", 1, True),
+    ],
+)
+def test_a_reader_that_is_gone(tmp_path: Path, line: str, status: int, both: bool) -> None:
+    """Whatever was to be printed, also an error: there is no traceback, and a failure keeps its status."""
+    (tmp_path / "a").write_text("bytes")
+    read, write = os.pipe()
+    os.close(read)
+    ended = subprocess.run(
+        [sys.executable, "-m", "dxflow_async.cli", *line.split()],
+        check=False,
+        cwd=tmp_path,
+        env=clean_environment(tmp_path / "home"),
+        stdout=write,
+        stderr=write if both else subprocess.PIPE,
+        timeout=60,
+    )
+    os.close(write)
+    assert ended.returncode == status
+    assert b"Traceback" not in (ended.stderr or b"")
+    assert b"Exception ignored" not in (ended.stderr or b"")
+
+
+def test_ctrl_c_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    """The line that the reader did not take is cut; the last one is whole, and says why the command ended."""
+    (tmp_path / "tree").mkdir()
+    for number in range(1000):
+        (tmp_path / "tree" / f"file-{number}").touch()
+    read, write = os.pipe()
+    with (
+        os.fdopen(read, "rb") as output,
+        subprocess.Popen(
+            [sys.executable, "-m", "dxflow_async.cli", "sync", "tree", "there", "-n", "--json"],
+            cwd=tmp_path,
+            env=clean_environment(tmp_path / "home"),
+            stdout=write,
+            stderr=subprocess.DEVNULL,
+        ) as process,
+    ):
+        try:
+            end = time.monotonic() + 60
+            while select.select([], [write], [], 0)[1]:  # until the pipe is full
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            process.send_signal(signal.SIGINT)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            os.close(write)
+        *_, last = output.read().decode().splitlines()
+        assert process.wait(60) == 130
+    check_json_lines(last)
+    assert (json.loads(last)["type"], json.loads(last)["status"]) == ("error", 130)

@@ -28,11 +28,11 @@ def on_terminal(home: Path, monkeypatch: pytest.MonkeyPatch) -> OnTerminal:
     for name in ("COLUMNS", "LINES"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*arguments: str, columns: int = 80, typed: str = "") -> tuple[int, list[str]]:
+    def run(*arguments: str, columns: int = 80, typed: str = "", encoding: str = "utf-8") -> tuple[int, list[str]]:
         master, slave = os.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.write(master, typed.encode())
-        streams: list[TextIO] = [os.fdopen(os.dup(slave), mode, encoding="utf-8") for mode in ("r", "w", "w")]
+        streams: list[TextIO] = [os.fdopen(os.dup(slave), mode, encoding=encoding) for mode in ("r", "w", "w")]
         with monkeypatch.context() as patch:
             for name, stream in zip(("stdin", "stdout", "stderr"), streams, strict=True):
                 patch.setattr(f"sys.{name}", stream)
@@ -53,7 +53,16 @@ def on_terminal(home: Path, monkeypatch: pytest.MonkeyPatch) -> OnTerminal:
 
 _LISTS = {
     "du --depth 1 tree": 0,
+    "ls tree": 0,
+    "ls -l -h --total tree/*": 0,
     "ls -r tree": 0,
+    "stat tree/*": 0,
+    "units list": 0,
+    "remotes test nas": 0,
+    "config test nas:/": 0,
+    "cp --progress none odd/ there/": 1,
+    "sync --progress none tree/ there": 0,
+    "jobs clean": 0,
     "check tree other": 6,
     "remotes list": 0,
     "jobs list": 0,
@@ -66,21 +75,38 @@ _LISTS = {
 
 @pytest.mark.parametrize("columns", [40, 200])
 def test_lists_fit_the_terminal(command: Command, on_terminal: OnTerminal, tmp_path: Path, columns: int) -> None:
-    """No row reaches beyond the last column, however long its names are; the sums below them are sentences."""
+    """No line reaches beyond the last column, however long its names are: they are cut, stacked, wrapped at words."""
     name = "a-long-name-with-\u6570\u636e-" * 10
     for directory in ("tree", "other"):
         (tmp_path / directory / f"{name}d").mkdir(parents=True)
     (tmp_path / "tree" / name).write_bytes(b"1")
     (tmp_path / "tree" / f"{name}d" / name).write_bytes(b"2")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / name).symlink_to("nothing")
     long = f"a-remote-with-{'-'.join(['long'] * 8)}"
-    assert command("remotes", "add", long, "--type", "local", "--root", f"{tmp_path}/{name}").status == 0
+    for remote in (long, "nas"):
+        assert command("remotes", "add", remote, "--type", "local", "--root", f"{tmp_path}/tree/{name}d").status == 0
+    assert command("units", "add", "lab", "--engine", f"https://{'lab.' * 8}example.org").status == 0
     (tmp_path / "goal" / name).mkdir(parents=True)
     assert command("cp", "tree/", "goal/").status == 1  # its job is listed
     for line, expected in _LISTS.items():
         status, lines = on_terminal(*line.split(), columns=columns)
         assert (status, bool(lines)) == (expected, True), line
-        rows = lines[:-1] if expected or " -n " in line else lines
-        assert not [row for row in rows if display_width(row) > columns], (line, lines)
+        assert not [row for row in lines if display_width(row) > columns], (line, lines)
+
+
+def test_lists_in_ascii(on_terminal: OnTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the locale, or the encoding of standard output, is not UTF-8, names are cut with three points."""
+    (tmp_path / ("a-long-name-" * 20)).write_bytes(b"1")
+    commands = ("ls", "."), ("stat", f"./{'a-long-name-' * 20}"), ("du", f"./{'a-long-name-' * 20}")
+    assert all("\u2026" in "".join(on_terminal(*each, columns=40)[1]) for each in commands)
+    monkeypatch.setenv("LC_ALL", "C")
+    for encoding in ("utf-8", "ascii"):
+        for each in commands:
+            status, lines = on_terminal(*each, columns=40, encoding=encoding)
+            text = "".join(lines)
+            assert (status, "..." in text, text.isascii()) == (0, True, True), (encoding, each)
+        monkeypatch.setenv("LC_ALL", "C.UTF-8")
 
 
 def test_a_question_before_many_objects_are_deleted(
