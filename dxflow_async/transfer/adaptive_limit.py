@@ -20,7 +20,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from time import monotonic
+from time import monotonic, thread_time
 from typing import NamedTuple, TypeVar
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
@@ -58,6 +58,9 @@ _LARGE_MAXIMUM = 96
 
 _USED = 0.7
 """Unless this share of the small requests that are allowed was in flight on average, the client is the slower side."""
+
+_BUSY = 0.8
+"""If the loop's thread worked for this share of a window, more requests would only wait for it."""
 
 _ALONE = 2.0
 """Requests that take up to this many times the quickest one do not wait for each other."""
@@ -150,6 +153,7 @@ class Measured(NamedTuple):
     goodput: float
     slowness: float | None
     unloaded: bool = False
+    busy: bool = False
 
 
 class Lane(ABC):
@@ -241,7 +245,8 @@ class Lane(ABC):
             law.refused(self._refused / self._done)
             self._stale = self.gate.inside - 1
         elif self.full and (measured := self._measure(now - self._since)) is not None:
-            law.measured(measured.goodput, measured.slowness, unloaded=measured.unloaded)
+            goodput, slowness, unloaded, busy = measured
+            law.measured(goodput, slowness, unloaded=unloaded, busy=busy)
         self._apply()
         changed = self.gate.capacity != before
         self._start_window(now + self.round_trip if changed else now)
@@ -259,15 +264,24 @@ class Lane(ABC):
 
 
 class SmallLane(Lane):
-    """Small requests: their times are compared."""
+    """Small requests: their times are compared.
 
-    def __init__(self, start: int, maximum: int, clock: Callable[[], float]) -> None:
+    Args:
+        start, maximum, clock: as for `Lane`.
+        work: returns the seconds for which this thread has worked.
+    """
+
+    def __init__(
+        self, start: int, maximum: int, clock: Callable[[], float], work: Callable[[], float] = thread_time
+    ) -> None:
+        self._work = work
         self._best: dict[tuple[str, int], float] = {}
         self._least: dict[tuple[str, int], float] = {}  # the time of the quickest single request
         super().__init__(start, maximum, clock)
 
     def _start_window(self, now: float) -> None:
         super()._start_window(now)
+        self._worked, self._began = self._work(), self._clock()
         self._bytes = 0
         self._times: dict[tuple[str, int], tuple[float, int]] = {}
 
@@ -299,7 +313,9 @@ class SmallLane(Lane):
         self.round_trip = taken / requests
         if taken < _USED * self.limit * seconds:
             return None
-        return Measured((self._bytes + _REQUEST_WORTH * self._done) / seconds, taken / expected, taken < _ALONE * least)
+        goodput = (self._bytes + _REQUEST_WORTH * self._done) / seconds
+        busy = self._work() - self._worked > _BUSY * (self._clock() - self._began)
+        return Measured(goodput, taken / expected, taken < _ALONE * least, busy)
 
 
 class LargeLane(Lane):
@@ -330,6 +346,10 @@ class LargeLane(Lane):
         return Measured(self._bytes / seconds, None) if self._bytes > 0 else None
 
 
+def _idle() -> float:
+    return 0.0
+
+
 def _better(best: float, mean: float) -> float:
     """Returns the best time after a window."""
     return mean if mean < best else best + (mean - best) * _FORGOTTEN
@@ -348,6 +368,8 @@ class AdaptiveLimit:
         on_change: called when a limit has changed.
         clock: returns the time in seconds.
         landing: counts the reads that are being written; several endpoints may share it.
+        work: returns the seconds for which the loop's thread has worked. By default the system says so, unless the
+            time is another one than the system's.
     """
 
     def __init__(
@@ -360,6 +382,7 @@ class AdaptiveLimit:
         large_initial: int = LARGE_INITIAL,
         clock: Callable[[], float] = monotonic,
         landing: Landing | None = None,
+        work: Callable[[], float] | None = None,
     ) -> None:
         self.landing = Landing() if landing is None else landing
         self._endpoint = endpoint
@@ -367,7 +390,8 @@ class AdaptiveLimit:
         self._clock = clock
         self._all = Gate()
         self._all.capacity = maximum
-        self._small = SmallLane(initial, maximum, clock)
+        work = work or (thread_time if clock is monotonic else _idle)
+        self._small = SmallLane(initial, maximum, clock, work)
         self._large = LargeLane(large_initial, min(maximum, _LARGE_MAXIMUM), clock)
 
     @property

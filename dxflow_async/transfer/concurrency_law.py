@@ -7,6 +7,9 @@ time of requests says nothing, steps in both directions are tried. A step that d
 one waits longer. Refusals (429, 503 SlowDown, ...) lower the limit by half of their share. It rises again slowly at
 first, and faster the longer nothing is refused.
 
+While the client itself is busy all the time, more requests cannot help, and each costs it memory and time: the limit
+does not rise.
+
 Without refusals the limit never falls below its start: what is measured is noisy, and a walk downhill would end at one.
 
 Sources: https://github.com/Netflix/concurrency-limits (Gradient2), https://www.rfc-editor.org/rfc/rfc8257 (the step
@@ -88,7 +91,7 @@ class ConcurrencyLaw:
         """Forgets the step that was to be judged: no requests were made for a while."""
         self._step = self._undone = None
 
-    def measured(self, goodput: float, slowness: float | None, *, unloaded: bool = False) -> None:
+    def measured(self, goodput: float, slowness: float | None, *, unloaded: bool = False, busy: bool = False) -> None:
         """Moves the limit after a window in which every place was taken.
 
         Args:
@@ -97,7 +100,13 @@ class ConcurrencyLaw:
                 and goodput alone decides.
             unloaded: whether requests take about as long as a single one would. Then in slow start no other proof is
                 asked for that more of them will help.
+            busy: whether the client's thread worked all the time.
         """
+        if busy and self._quiet >= _QUIET and self.limit >= self._floor:
+            if (step := self._step) is not None and not _pays(step.limit, step.goodput, self.limit, goodput):
+                self.limit = step.limit
+            self.interrupted()
+            return
         step, undone, self._undone = self._step, self._undone, None
         quick = None if slowness is None else slowness < _QUICK
         if self._quiet < _QUIET or self.limit < self._floor:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
-from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
+from dxflow_async.transfer.adaptive_limit import INITIAL, AdaptiveLimit
 from tests.transfer.simulated_endpoints import CappedConnections, Clock, SmallRequests
 
 KiB, MiB = 1 << 10, 1 << 20
@@ -53,6 +55,21 @@ def test_no_more_than_it_takes() -> None:
     """Where more requests in flight gain nothing, few are: latency and memory have a cost."""
     assert max(SMALL["loopback"].run(3.0).limits[20:]) <= 64
     assert max(LARGE["fast"].run(3.0).limits[20:]) <= 12
+
+
+def _worked(clock: Clock, share: float) -> float:
+    return share * clock.now
+
+
+def test_a_busy_client_asks_for_no_more() -> None:
+    """While the client's thread works all the time, more requests in flight would only wait for it."""
+    found = []
+    for share in (0.95, 0.5):
+        clock = Clock()
+        limit = AdaptiveLimit(512, clock=clock, work=partial(_worked, clock, share))
+        SMALL["40 ms"].use(limit, clock, 3.0)
+        found.append(limit.limit)
+    assert found[0] == INITIAL < found[1]
 
 
 def test_a_later_call_begins_where_the_last_one_was() -> None:
