@@ -186,8 +186,7 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
         path = self._strip_protocol(path)
         detail = options.pop("detail", False)
         if maxdepth is not None or is_top(path) or (withdirs and await self._has_directories(path)):
-            walked = await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
-            return {path: await self._info(path)} if detail and walked == {path: {}} else walked
+            return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
         storage, inner = await self._at(path)
         base, found = base_of(path), dict[str, dict[str, Any]]()
         try:

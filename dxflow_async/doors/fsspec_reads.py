@@ -22,8 +22,8 @@ _READS = 128
 _GAP = 256 << 10
 """To receive so many bytes costs about as much CPU as another request."""
 
-_MERGED = 4 << 20
-"""The largest range that others are added to: larger ones are read faster at the same time."""
+_MERGED = 1 << 20
+"""The most bytes of ranges that are read together: larger ones are faster read at the same time."""
 
 _Range = tuple[str, int | None, int | None]
 

@@ -110,6 +110,9 @@ async def test_ranges_close_to_each_other(filesystem: DxflowFileSystem, server: 
     for gap, requests in ((0, 2), (9, 2), (10, 1)):
         await filesystem._cat_ranges(["aws/bucket/x"] * 3, [0, 5, 20], [6, 10, 30], max_gap=gap)
         assert operations(server) == {"GetObject": requests}
+    starts = [number << 18 for number in range(8)]
+    await filesystem._cat_ranges(["aws/bucket/x"] * 8, starts, [start + (1 << 18) for start in starts])
+    assert operations(server) == {"GetObject": 2}
     chance = random.Random(2)
     for size in (10, 5000, 1 << 20, 5 << 20):
         starts = [chance.randrange(13 << 20) for _ in range(40)]
