@@ -73,6 +73,8 @@ class Features:
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
         list_after: `list_after` works, so a long listing is requested in several places at once. Recursive
             listings are in the order of the keys' bytes.
+        key_order: the service documents that order, and is known to be the one that does. Only there are long listings
+            shared out whose objects are deleted: what came late in another order would stay.
         list_directories: a long listing may be requested directory by directory, several at once, where `list_after`
             does not work. All listings are in the order of `Provider.listing_order`.
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
@@ -131,6 +133,7 @@ class Features:
     object_versions: bool = False
     ordered: bool = False
     list_after: bool = False
+    key_order: bool = False
     list_directories: bool = False
     buckets: bool = False
     versions: bool = False

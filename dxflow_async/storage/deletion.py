@@ -92,7 +92,7 @@ def _lists_by_ranges(provider: Provider, key: str) -> bool:
     """Returns whether the keys of a directory can be listed and deleted in any order, from any key on."""
     features = provider.features
     real = features.directories or features.directories_vary
-    return features.list_after and not real and provider.origin is provider and "/" in key
+    return features.list_after and features.key_order and not real and provider.origin is provider and "/" in key
 
 
 async def delete_matching(

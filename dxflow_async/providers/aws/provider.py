@@ -121,6 +121,7 @@ def _features(endpoint: str | None) -> Features:
         # Other services show it by what they answer.
         atomic_create=amazon,
         atomic_replace=amazon,
+        key_order=amazon and "s3express" not in (endpoint or ""),
         endpoint=endpoint or "s3.amazonaws.com",
     )
 
@@ -444,9 +445,8 @@ class AWSProvider(Provider):
     def _note_host(self, host: str) -> None:
         """Notes the host that the SDK's configuration names."""
         if not is_amazon(host):
-            self.features = replace(
-                self.features, varied_parts_doubtful=True, atomic_create=False, atomic_replace=False, endpoint=host
-            )
+            self.features = replace(self.features, varied_parts_doubtful=True, endpoint=host, key_order=False)
+            self.features = replace(self.features, atomic_create=False, atomic_replace=False)
 
     def _note_limit(self, name: str, value: Any) -> None:
         self.features = replace(self.features, **{name: value})

@@ -125,6 +125,7 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         # Emulators ignore some conditions.
         atomic_create=google,
         atomic_replace=google,
+        key_order=google,
         any_names=True,
         endpoint=identity.endpoint,
     )
@@ -182,7 +183,9 @@ class GCPProvider(LooksFirst):
 
     async def connect(self) -> None:
         if found := await self._identity.find_endpoint():
-            self.features = replace(self.features, endpoint=found, atomic_create=False, atomic_replace=False)
+            self.features = replace(
+                self.features, endpoint=found, atomic_create=False, atomic_replace=False, key_order=False
+            )
 
     @property
     def origin(self) -> Provider:

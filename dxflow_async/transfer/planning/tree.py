@@ -51,7 +51,7 @@ async def copy_tree(
             count += 1
             shared = count == SHARED_AFTER and _is_shared_out(context, source, destination, target)
             if move:
-                shared = shared and len(page) > 1 and not _moves_up(source, target)
+                shared = shared and len(page) > 1 and _moves_by_ranges(source, target)
             for entry in page[:-1] if shared and move else page:
                 name = entry.key[len(source.key) :]
                 if not name and not target.key:
@@ -101,9 +101,10 @@ def _is_shared_out(context: TransferContext, source: Place, destination: Destina
     )
 
 
-def _moves_up(source: Place, target: Place) -> bool:
-    """Returns whether a directory is moved into one above it, so that moved objects may lie in the source."""
-    return source.provider.origin is target.provider.origin and source.key.startswith(target.key)
+def _moves_by_ranges(source: Place, target: Place) -> bool:
+    """Returns whether no key of a move is listed too late, and no moved object lies in the source."""
+    upwards = source.provider.origin is target.provider.origin and source.key.startswith(target.key)
+    return source.provider.features.key_order and not upwards
 
 
 async def _was_emptied(context: TransferContext, source: Place, target: Place) -> bool:

@@ -18,7 +18,7 @@ from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.transfer.executor.losing_executor import LosingExecutor
 
-__all__ = ["SHAPES", "ListedServer", "opened", "ranges"]
+__all__ = ["SHAPES", "ListedServer", "know_order", "opened", "ranges"]
 
 _RANDOM = random.Random(17)
 
@@ -73,3 +73,10 @@ async def opened(home: Path, names: list[str], **options: Any) -> AsyncIterator[
 def ranges(pool: LosingExecutor) -> list[Shard]:
     """The shards that were ranges of keys."""
     return [shard for shard in pool.shards if shard.range is not None]
+
+
+async def know_order(session: AsyncSession, location: str) -> None:
+    """Lets a session take a server of this machine for a service that is known to list in the order of its keys."""
+    area = (await session._resolver.resolve(location, "private")).area
+    assert area is not None
+    area.provider.features = replace(area.provider.features, key_order=True)

@@ -28,6 +28,7 @@ from dxflow_async import (
     Settings,
     TransferError,
 )
+from dxflow_async.providers.aws.provider import _features as amazon_features
 from dxflow_async.storage import deletion
 from dxflow_async.transfer.executor.range_listing import list_range, unpack
 from dxflow_async.transfer.executor.shard import ListingRange, Shard
@@ -39,7 +40,7 @@ from tests.dialects.s3_exchange import Answer, Ask
 from tests.dialects.s3_operations import Operation
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_subject import aws_settings
-from tests.transfer.executor.listed_server import SHAPES, ListedServer
+from tests.transfer.executor.listed_server import SHAPES, ListedServer, know_order
 from tests.transfer.executor.losing_executor import LosingExecutor
 
 pytestmark = pytest.mark.timeout(60)
@@ -105,6 +106,7 @@ async def opened(
     async with DeletingServer(Quirks(page_size=page_size)) as server:
         fill(server, names)
         async with AsyncSession(settings=Settings(home=home, aws=aws_settings(server))) as session:
+            await know_order(session, "aws:/bucket/source/")
             yield server, session
 
 
@@ -454,11 +456,34 @@ async def test_google(tmp_path: Path) -> None:
             server.put(name, b"")
         gcp = GCPSettings(endpoint=server.url, service_file=server.service_file(tmp_path))
         async with AsyncSession(settings=Settings(home=tmp_path / "home", gcp=gcp)) as session:
+            await know_order(session, "gcp:/bucket/source/")
             with pool:
                 storage = session.get_storage_manager().at("gcp")
                 assert await storage.delete("/bucket/source/", executor=pool, credentials="send") == 160
         assert server.names == ["source0"]
     assert len(pieces(pool)) > 3
+
+
+async def test_services_of_unknown_order(tmp_path: Path) -> None:
+    """Where a service is not known to list in the order of its keys, the coordinator lists."""
+    pool = LosingExecutor()
+    async with DeletingServer(Quirks(page_size=10)) as server:
+        fill(server, SHAPES["flat"])
+        async with AsyncSession(settings=Settings(home=tmp_path, aws=aws_settings(server))) as session:
+            assert await deleted(session, pool) == DeleteResult(161, 161)
+        assert server.names() == []
+    assert not pieces(pool)
+
+
+def test_services_of_known_order() -> None:
+    """Amazon S3 is known to list in that order; directory buckets and servers that speak like it are not."""
+    hosts = {
+        None: True,
+        "https://s3.eu-west-1.amazonaws.com": True,
+        "https://s3express-use1-az4.us-east-1.amazonaws.com": False,
+        "http://127.0.0.1:9000": False,
+    }
+    assert {host: amazon_features(host).key_order for host in hosts} == hosts
 
 
 async def test_azure_is_listed_here(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from tests.dialects.s3_operations import Operation
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB, part_files
-from tests.transfer.executor.listed_server import SHAPES, ListedServer
+from tests.transfer.executor.listed_server import SHAPES, ListedServer, know_order
 from tests.transfer.executor.losing_executor import LosingExecutor
 from tests.transfer.executor.trees import content
 
@@ -73,6 +73,7 @@ async def opened(home: Path, names: list[str], page_size: int = 10) -> AsyncIter
     async with MovingServer(Quirks(page_size=page_size)) as server:
         fill(server, names)
         async with AsyncSession(settings=Settings(home=home, aws=aws_settings(server))) as session:
+            await know_order(session, "aws:/bucket/source/")
             yield server, session
 
 
@@ -324,6 +325,17 @@ async def test_objects_that_appear(tmp_path: Path) -> None:
     assert len(report) == 160
 
 
+async def test_services_of_unknown_order(tmp_path: Path) -> None:
+    """Where a service is not known to list in the order of its keys, the coordinator lists."""
+    pool = LosingExecutor()
+    async with MovingServer(Quirks(page_size=10)) as server:
+        fill(server, SHAPES["flat"])
+        async with AsyncSession(settings=Settings(home=tmp_path, aws=aws_settings(server))) as session:
+            assert len(await moved(session, pool)) == 160
+        assert server.below("source/") == {}
+    assert not listed(pool)
+
+
 async def test_moves_to_a_directory_above(tmp_path: Path) -> None:
     """What a move puts into its own source, when a directory is moved up, is listed by one process, as before."""
     pool = LosingExecutor()
@@ -357,6 +369,7 @@ async def test_large_objects_and_markers(tmp_path: Path) -> None:
         ends = aws_settings(server), {"other": aws_settings(other)}
         settings = Settings(home=tmp_path, part_size=5 * MiB, aws=ends[0], remotes=ends[1])
         async with AsyncSession(settings=settings) as session:
+            await know_order(session, "aws:/bucket/source/")
             pool = LosingExecutor()
             report = await moved(session, pool, target="other:/other/copy/")
         assert server.below("source/") == {}
