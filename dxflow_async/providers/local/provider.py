@@ -44,12 +44,9 @@ __all__ = ["LocalProvider"]
 
 # Features
 
-_ANY = 1 << 62
-_CAN = Features(
-    cheap_reread=True, directories=True, copy=True, rename=True, mtime=True, mtime_listed=True, ordered=True
-)
+_CAN = Features(max_size=1 << 62, max_copy_size=1 << 62, cheap_reread=True, directories=True, copy=True, rename=True)
 _CHANGES = replace(_CAN, stages=True, modes=True, resumable=True, conditions=True, atomic_create=True)
-_FEATURES = replace(_CHANGES, max_copy_size=_ANY, max_size=_ANY)
+_FEATURES = replace(_CHANGES, mtime=True, mtime_listed=True, ordered=True)
 
 
 # The provider
@@ -63,8 +60,7 @@ class LocalProvider(Provider):
         threads: run the blocking work.
         follow_symlinks: whether links may lead out of `root`, as those among the user's own files do.
         durable: whether a written file must survive a loss of power, if `threads` are durable too.
-        kept_checksums: keeps a CRC32C with each file that is written, which is compared when it is read; None: no
-            checksum is kept.
+        kept_checksums: keeps a CRC32C with each written file, to compare it when it is read; None: none is kept.
     """
 
     name = "LOCAL"
@@ -80,8 +76,7 @@ class LocalProvider(Provider):
         kept_checksums: KeptChecksums | None = None,
     ) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks, kept_checksums=kept_checksums)
-        if kept_checksums is not None:
-            self.features = replace(self.features, checksum=True)
+        self.features = replace(_FEATURES, checksum=kept_checksums is not None)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
         self._reads_back = False
@@ -117,8 +112,7 @@ class LocalProvider(Provider):
             if first is None:
                 first = await self._disk.run_short("read", key, file.open)
             if etag is not None and file.entry.etag != etag:
-                text = "the file was changed meanwhile; try again"
-                raise error_of("read", file.path, PreconditionFailedError, text)
+                raise error_of("read", file.path, PreconditionFailedError, "the file was changed meanwhile; try again")
         except BaseException:
             file.close()
             raise
