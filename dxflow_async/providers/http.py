@@ -189,7 +189,7 @@ class HTTP:
         try:
             return await self.client.send(method, url, headers, body, repeatable=repeatable, throttle=self.throttle)
         except NetError as error:
-            raise _translated(call, error, self, authority_of(url)) from error
+            raise _translated(call, error, self, authority_of(url), plain=url.startswith("http:")) from error
 
     async def aclose(self) -> None:
         """Closes every connection, also those in use."""
@@ -331,12 +331,16 @@ _ERRORS: tuple[tuple[type[NetError], type[StorageError], str], ...] = (
 )
 
 
-def _translated(call: Call, error: NetError, http: HTTP, host: str = "the service") -> StorageError:
+def _translated(
+    call: Call, error: NetError, http: HTTP, host: str = "the service", *, plain: bool = False
+) -> StorageError:
     for foreign, ours, text in _ERRORS:
         if isinstance(error, foreign):
             said = text.format(
                 error=error, host=host, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout
             )
+            if plain and isinstance(error, ConnectionBrokenError) and error.unanswered and not error.stale:
+                said += "; an endpoint that speaks TLS is written https://"
             found = call.error(ours, said, retryable=error.retryable, max_attempts=error.max_attempts)
             if isinstance(error, ConnectionRefusedByHostError):
                 found.refused_by = error.endpoint

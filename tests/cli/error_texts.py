@@ -247,6 +247,7 @@ _PLACEHOLDERS = (
     (r"\(request [0-9A-F]+\)", "(request ID)"),
     (r'"(seconds|concurrency)": [\d.e-]+', r'"\1": NUMBER'),
     (r"(is not trusted|the encrypted connection with \S+ failed) \(.*?\);", r"\1 (THE WORDS OF TLS);"),
+    (r"the connection was closed \([^)]*\)", "the connection was closed"),
     (r"(is not valid TOML): .*", r"\1: THE PARSER'S WORDS"),
     (r"(job file) \(.*?\): set", r"\1 (THE DATABASE'S WORDS): set"),
 )
