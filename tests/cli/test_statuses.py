@@ -44,7 +44,7 @@ def places(configured: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> dict[str, 
 
 @pytest.mark.parametrize("name", ["stat", "ls", "du", "cat", "rm", "config test"])
 def test_failures_of_one_kind_keep_their_status(command: Command, places: dict[str, str], name: str) -> None:
-    """Not found is 3, denied 4, the network 5, whatever else was done; two kinds are 1, and the lines have their own."""
+    """Not found is 3, denied 4, the network 5, whatever else was done; two kinds are 1. Each JSON line has its own."""
     for kinds, status in (
         ("missing missing", 3),
         ("denied denied", 4),
