@@ -72,9 +72,11 @@ class Features:
         object_versions: `list_versions` and `at_version` work; whether a bucket keeps versions is up to its owner.
         ordered: listings are in the order of the keys' bytes, also where a name and a directory begin alike.
         list_after: `list_after` works, so a long listing is requested in several places at once. Recursive
-            listings are in the order of the keys' bytes.
+            listings are in the order of the keys' bytes, or of directories.
         key_order: the service documents that order, and is known to be the one that does. Only there are long listings
             shared out whose objects are deleted: what came late in another order would stay.
+        directory_order: listings go into a directory where its name stands, so `a/b` comes before `a-b`. None: that is
+            not known, and long listings find it out, unless `key_order` is set.
         list_directories: a long listing may be requested directory by directory, several at once, where `list_after`
             does not work. All listings are in the order of `Provider.listing_order`.
         buckets: the first segment of a key is a bucket, which only its owner creates and removes.
@@ -134,6 +136,7 @@ class Features:
     ordered: bool = False
     list_after: bool = False
     key_order: bool = False
+    directory_order: bool | None = None
     list_directories: bool = False
     buckets: bool = False
     versions: bool = False

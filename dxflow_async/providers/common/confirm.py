@@ -21,6 +21,7 @@ from typing import Any
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError, UnsupportedError
 from dxflow_async.providers.common.etags import if_match, same_etag
 from dxflow_async.providers.common.fields import IgnoredRangeError, extent_of, total_of
+from dxflow_async.providers.common.listing_orders import by_directories
 from dxflow_async.providers.contract import Entry, Page, Provider, RangeIgnoredError
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 
@@ -184,13 +185,14 @@ def entries_after(provider: Provider, call: Call, page: Page, after: str) -> Pag
         UnsupportedError: the page ends before the key, so the service ignores where it is to begin; or it is empty and
             not the last one, which shows nothing. The provider's features have no `list_after` from now on.
     """
-    entries = page.entries
-    if (entries and entries[0].key > after) or (not entries and page.cursor is None):
+    entries, order = page.entries, by_directories if provider.features.directory_order else str
+    start = order(after)
+    if (entries and order(entries[0].key) > start) or (not entries and page.cursor is None):
         return page
-    if not entries or entries[-1].key < after:
+    if not entries or order(entries[-1].key) < start:
         provider.features = replace(provider.features, list_after=False)
         raise call.error(UnsupportedError, "the service does not begin the listing at the requested key")
-    return Page([entry for entry in entries if entry.key > after], page.cursor)
+    return Page([entry for entry in entries if order(entry.key) > start], page.cursor)
 
 
 async def extent(

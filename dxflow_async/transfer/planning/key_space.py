@@ -32,9 +32,11 @@ class KeySpace:
 
     Args:
         prefix: the beginning that all keys have.
+        separator: what stands for the slash, if keys were changed to stand in the order of their directories.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, separator: str = "/") -> None:
+        self._separator = separator
         self._start = len(prefix)
         self._prefix = prefix
         self._seen: list[set[str]] = []
@@ -89,7 +91,7 @@ class KeySpace:
                 break
             text += character
         # Servers that keep objects as files may leave out the content of a directory whose bare name they are given.
-        between = f"{low[: self._start + outer]}{text}".rstrip("/") + "/"
+        between = f"{low[: self._start + outer]}{text}".rstrip(self._separator) + self._separator
         return between if low < between and (high is None or between < high) else None
 
     def _common(self, low: str, high: str | None) -> int:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import aclosing, suppress
+from copy import copy
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from anyio import CancelScope
 
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, UnsupportedError
 from dxflow_async.providers.common.confirm import check_names, contradiction
+from dxflow_async.providers.common.listing_orders import by_directories, question
 from dxflow_async.providers.contract import Entry, Page, Provider
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import Limits
@@ -126,7 +129,10 @@ async def _listing(
         following = await get.first_after(second)
         second = await get.page(second.cursor) if following is None else following
         long = second.cursor is not None and bool(second.entries)
-    rest = _rest(provider, get, prefix, second, limits, policy) if long else _read_ahead(get.page, second)
+    in_parallel = long and (
+        not provider.features.list_after or await _knows_order(provider, get, prefix, first, second)
+    )
+    rest = _rest(provider, get, prefix, second, limits, policy) if in_parallel else _read_ahead(get.page, second)
     cursors = Cursors()
     cursors.repeat(first.cursor)
     async with aclosing(rest) as found:
@@ -136,12 +142,38 @@ async def _listing(
             yield page
 
 
+async def _knows_order(provider: Provider, get: _Requests, prefix: str, *seen: Page) -> bool:
+    """Returns whether the order of the service is known; asks it, once for an endpoint, by keys that were listed."""
+    if provider.features.key_order or provider.features.directory_order is not None:
+        return True
+    keys = [entry.key for page in seen for entry in page.entries]
+    if any(after < before for before, after in pairwise(keys)):
+        order = all(by_directories(before) < by_directories(after) for before, after in pairwise(keys))
+        provider.features = replace(provider.features, directory_order=order or None)
+        return order
+    if (asked := question(prefix, keys)) is None:
+        return False
+    twin = copy(provider)
+    twin.features = replace(provider.features, directory_order=asked.directories)
+    try:
+        found = await get.of(twin).after(asked.after)
+    except UnsupportedError:
+        provider.features = replace(provider.features, list_after=False)
+        return False
+    is_there = any(each.key == asked.key for each in found.entries)
+    if not is_there and await get.stat(asked.key) is None:
+        return False  # it was deleted meanwhile, so the answer tells nothing
+    provider.features = replace(provider.features, directory_order=asked.directories == is_there)
+    return True
+
+
 def _rest(
     provider: Provider, get: _Requests, prefix: str, page: Page, limits: Limits, policy: RetryPolicy
 ) -> AsyncGenerator[Page, None]:
     """Returns a page and those after it, requested in the way that the provider can."""
     if provider.features.list_after:
-        return list_in_parallel(get.call, prefix, page, go_on=get.page, start_after=get.after)
+        directories = provider.features.directory_order or False
+        return list_in_parallel(get.call, prefix, page, go_on=get.page, start_after=get.after, directories=directories)
     if not provider.features.list_directories:
         return _read_ahead(get.page, page)
 
@@ -161,6 +193,14 @@ class _Requests:
         self.call = Call(provider.name, "list", f"/{prefix}")
         self._provider, self._prefix, self._recursive = provider, prefix, recursive
         self._limits, self._policy = limits, policy
+
+    def of(self, provider: Provider) -> _Requests:
+        """Returns the same for another provider."""
+        return _Requests(provider, self._prefix, recursive=self._recursive, limits=self._limits, policy=self._policy)
+
+    async def stat(self, key: str) -> Entry | None:
+        """Returns an object; None if there is none."""
+        return await stat(self._provider, key, limits=self._limits, policy=self._policy)
 
     async def page(self, cursor: Any) -> Page:
         """Returns the page of a cursor; that of None is the first one."""

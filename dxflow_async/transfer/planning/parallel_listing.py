@@ -4,6 +4,9 @@ The keys are cut into ranges. Each range is listed page by page, and a range tha
 of what is left of it. Free places go to the earliest range that can use one, so most requests are made close to the
 caller; the pages of later ranges wait in a buffer of fixed size. Every key lies in exactly one range, therefore it is
 found exactly once, also while other keys come and go.
+
+Ranges, positions and ends are in the order of the service: of the keys' bytes, or of their directories, in which
+`a/b` comes before `a-b`; see `directory_order`.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from anyio import CancelScope
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
+from dxflow_async.providers.common.listing_orders import by_directories, from_directories
 from dxflow_async.providers.contract import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
@@ -88,6 +92,7 @@ async def list_in_parallel(
     *,
     go_on: Callable[[Any], Coroutine[Any, Any, Page]],
     start_after: Callable[[str], Coroutine[Any, Any, Page]],
+    directories: bool = False,
 ) -> AsyncGenerator[Page, None]:
     """Yields a page and those after it, in the order of their keys.
 
@@ -100,11 +105,12 @@ async def list_in_parallel(
         begun: a page of the listing with entries and a cursor.
         go_on: returns the page of a cursor.
         start_after: returns the first page of the keys above one.
+        directories: the service lists in the order of directories.
 
     Raises:
         StorageError: a page could not be fetched. The entries before it are right.
     """
-    listing = _Listing(call, prefix, begun, go_on, start_after)
+    listing = _Listing(call, prefix, begun, go_on, start_after, directories=directories)
     try:
         listing.start_requests()
         yield Page(begun.entries, None, begun.directories)
@@ -123,9 +129,12 @@ class _Listing:
         begun: Page,
         go_on: Callable[[Any], Coroutine[Any, Any, Page]],
         start_after: Callable[[str], Coroutine[Any, Any, Page]],
+        *,
+        directories: bool,
     ) -> None:
-        keys = [entry.key for entry in begun.entries]
-        self._space = KeySpace(prefix)
+        self._directories = directories
+        keys = self._ordered(begun.entries)
+        self._space = KeySpace(by_directories(prefix), by_directories("/")) if directories else KeySpace(prefix)
         self._space.learn(keys)
         self._ranges = [_Range(keys[-1], None, (keys[0], keys[-1]))]
         self._running: dict[asyncio.Task[Page], _Range] = {}
@@ -187,7 +196,10 @@ class _Listing:
             index += 1
 
     def _request(self, found: _Range) -> None:
-        page = self._start_after(found.position) if found.cursor is None else self._go_on(found.cursor)
+        if found.cursor is not None:
+            page = self._go_on(found.cursor)
+        else:
+            page = self._start_after(from_directories(found.position) if self._directories else found.position)
         found.request = asyncio.create_task(page)
         self._running[found.request] = found
         found.request.add_done_callback(self._done)
@@ -232,7 +244,7 @@ class _Listing:
         found.request = None
         try:
             page = request.result()
-            if page.entries and page.entries[0].key <= found.position:
+            if page.entries and self._ordered(page.entries[:1])[0] <= found.position:
                 raise contradiction(self._call, "a page goes back to keys that are listed already")
         except Exception as error:  # noqa: BLE001 - raised to the caller when it has all entries before it
             if self._begun is None or not isinstance(error, UnsupportedError):
@@ -252,9 +264,10 @@ class _Listing:
             found.error = contradiction(self._call, "the listing goes in a circle")
             return
         entries, began, high = page.entries, found.cursor is None, found.high
+        keys = self._ordered(entries)
         if began:
-            found.first = entries[0].key if entries else None
-            if (expected := found.expected) is not None and not _begins(found, expected):
+            found.first = keys[0] if keys else None
+            if (expected := found.expected) is not None and not self._begins(found, expected):
                 self._replace(found, expected)
                 return
         found.cursor, found.ended = page.cursor, page.cursor is None
@@ -262,7 +275,6 @@ class _Listing:
         if entries:
             for earlier in self._ranges[: self._ranges.index(found)]:
                 earlier.unbounded = False
-            keys = [entry.key for entry in entries]
             self._space.learn(keys)
             found.position, found.page = keys[-1], (keys[0], keys[-1])
             if high is not None and keys[-1] > high:
@@ -283,13 +295,14 @@ class _Listing:
         A service may begin at another key than the one that was requested: SeaweedFS leaves out the content of a
         directory if its name is requested without a slash.
         """
+        (key,) = self._ordered(beyond.entries[:1])
         for later in self._ranges[self._ranges.index(found) + 1 :]:
-            if later.high is None or beyond.entries[0].key <= later.high:
+            if later.high is None or key <= later.high:
                 if later.cursor is None and later.request is not None:
                     seen = later.expected
-                    if seen is None or beyond.entries[0].key < seen.entries[0].key:
+                    if seen is None or key < self._ordered(seen.entries[:1])[0]:
                         later.expected = beyond
-                elif not _begins(later, beyond):
+                elif not self._begins(later, beyond):
                     self._replace(later, beyond)
                 return
 
@@ -303,7 +316,7 @@ class _Listing:
         self._buffered -= len(found.pages)
         found.pages.clear()
         found.expected, found.error, found.cursors = None, None, Cursors()
-        found.first, found.cursor = begun.entries[0].key, begun.cursor
+        found.first, found.cursor = self._ordered(begun.entries[:1])[0], begun.cursor
         self._take(found, begun)
 
     def _cancel(self, request: asyncio.Task[Page]) -> None:
@@ -321,7 +334,12 @@ class _Listing:
         for later in self._ranges[index:]:
             later.ended = True
 
+    def _begins(self, found: _Range, seen: Page) -> bool:
+        """Returns whether the first page of a range begins where another range has seen it begin."""
+        return found.first is not None and found.first <= self._ordered(seen.entries[:1])[0]
 
-def _begins(found: _Range, seen: Page) -> bool:
-    """Returns whether the first page of a range begins where another range has seen it begin."""
-    return found.first is not None and found.first <= seen.entries[0].key
+    def _ordered(self, entries: Sequence[Entry]) -> list[str]:
+        """Returns the keys of entries as texts that stand in the order of the service."""
+        if self._directories:
+            return [by_directories(entry.key) for entry in entries]
+        return [entry.key for entry in entries]

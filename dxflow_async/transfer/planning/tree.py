@@ -91,6 +91,7 @@ def _is_shared_out(context: TransferContext, source: Place, destination: Destina
     return (
         context.part_mover is not None
         and source.provider.features.list_after
+        and (source.provider.features.key_order or source.provider.features.directory_order is False)
         and source.provider.origin is source.provider
         and target.provider.origin is target.provider
         and (target.provider.local_disk is None or context.symlinks != "preserve")

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar
 
 from dxflow_async.exceptions import UnsupportedError
+from dxflow_async.providers.common.listing_orders import by_directories
 from dxflow_async.providers.contract import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
@@ -22,12 +23,22 @@ class ListedKeys:
     """Answers pages of some keys after a delay.
 
     Attributes:
-        keys: in order; they may change in the meantime.
+        keys: in the order of the service; they may change in the meantime.
         requests: how many pages were requested.
     """
 
-    def __init__(self, keys: list[str], *, page_size: int = 100, delay: float = 0.04, honest: bool = True) -> None:
-        self.keys = list(keys)
+    def __init__(
+        self,
+        keys: list[str],
+        *,
+        page_size: int = 100,
+        delay: float = 0.04,
+        honest: bool = True,
+        directories: bool = False,
+    ) -> None:
+        self.keys = sorted(keys, key=by_directories) if directories else list(keys)
+        self._order: Callable[[str], str] = by_directories if directories else str
+        self._directories = directories
         self.requests = 0
         self.before_answer: Callable[[], None] = lambda: None
         self._page_size = page_size
@@ -46,14 +57,14 @@ class ListedKeys:
         self.requests += 1
         await asyncio.sleep(self._delay)
         self.before_answer()
-        start = bisect_right(self.keys, cursor)
+        start = bisect_right(self.keys, self._order(cursor), key=self._order)
         found = self.keys[start : start + self._page_size]
         more = start + len(found) < len(self.keys)
         return Page([Entry(key) for key in found], found[-1] if more else None)
 
     def add(self, key: str) -> None:
         """Adds a key."""
-        insort(self.keys, key)
+        insort(self.keys, key, key=self._order)
 
     async def listed(self) -> list[str]:
         """Returns what a listing finds that goes on in parallel from the first page."""
@@ -62,7 +73,10 @@ class ListedKeys:
             return [entry.key for entry in first.entries]
         found: list[str] = []
         call = Call("TEST", "list", "/")
-        async with aclosing(list_in_parallel(call, "", first, go_on=self.page, start_after=self.after)) as pages:
+        listing = list_in_parallel(
+            call, "", first, go_on=self.page, start_after=self.after, directories=self._directories
+        )
+        async with aclosing(listing) as pages:
             async for page in pages:
                 found += [entry.key for entry in page.entries]
         return found

@@ -1,0 +1,67 @@
+"""Long listings at services that list `a/b` before `a-b`, and at those that list it after."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dxflow_async import AsyncSession
+from dxflow_async.providers.common.listing_orders import by_directories, from_directories, question
+from tests.servers import SeaweedFS
+from tests.sessions import settings_for
+from tests.transfer.planning.listed_keys import ListedKeys, run_on_its_own_clock
+
+NAMES = st.lists(st.text("a-./0z\u00e9", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
+KEYS = st.sets(NAMES.filter(lambda key: "//" not in f"/{key}"), min_size=1, max_size=60)
+
+
+@given(KEYS, st.integers(1, 5))
+@settings(max_examples=200)
+def test_every_key_once_in_the_order_of_directories(keys: set[str], page_size: int) -> None:
+    """Where the service goes into a directory at its name, each key is listed once, too, in that order."""
+    listing = ListedKeys(list(keys), page_size=page_size, directories=True)
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == sorted(keys, key=by_directories)
+
+
+@given(KEYS, st.sampled_from([str, by_directories]))
+@settings(max_examples=300)
+def test_the_order_is_told_by_keys(keys: set[str], order: Callable[[str], str]) -> None:
+    """What is asked about listed keys has another answer in each order, whatever the names are."""
+    listed = sorted((f"top/{key}" for key in keys), key=order)
+    asked = question("top/", listed)
+    if asked is None:
+        assert sorted(listed) == sorted(listed, key=by_directories)
+        return
+    behind = listed[bisect_right(listed, order(asked.after), key=order) :]
+    assert (asked.key in behind) == (asked.directories == (order is by_directories))
+
+
+@given(NAMES)
+def test_texts_become_keys_again(key: str) -> None:
+    """The text that stands for a key in the order of directories is that key's alone."""
+    assert from_directories(by_directories(key)) == key
+
+
+async def test_directories_beside_names_that_begin_like_them(weed: SeaweedFS, tmp_path: Path) -> None:
+    """At SeaweedFS, a long listing, a copy and a deletion have each object where `a/`, `a-1` and `a.x/` are."""
+    bucket = weed.create_bucket("orders-of-names")
+    names = [f"a{at:02}{middle}{number}" for at in range(30) for middle in "/-" for number in range(40)]
+    names += [f"a{at:02}.x/{number}" for at in range(30) for number in range(20)]
+    for name in names:
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_text(name)
+    async with AsyncSession(settings=settings_for(weed, tmp_path / "home")) as session:
+        await session.upload(f"{tmp_path}/tree/", f"aws:/{bucket}/from/")
+        listed = [item.path async for item in session.scan(f"aws:/{bucket}/from/", recursive=True)]
+        assert sorted(listed) == sorted(f"/{bucket}/from/{name}" for name in names)
+        report = await session.copy(f"aws:/{bucket}/from/", f"aws:/{bucket}/to/", processes=2)
+        assert len(report) == len(names)
+        again = await session.sync(f"aws:/{bucket}/from/", f"aws:/{bucket}/to/")
+        assert not again
+        assert await session.delete(f"aws:/{bucket}/from/") == len(names)
+        assert not [item async for item in session.scan(f"aws:/{bucket}/from/", recursive=True)]
