@@ -254,6 +254,7 @@ class ShardReceipt:
         failure: why the other parts, or all keys, failed; or why a range could not be listed to its end.
         failed: the errors of the keys that could not be deleted.
         listed: how far the worker has come with a range.
+        owners: the owners of the temporary files of workers of this machine that had begun the shard before.
     """
 
     seconds: float
@@ -264,3 +265,4 @@ class ShardReceipt:
     failure: Failure | None = None
     failed: Mapping[str, StorageError] = field(default_factory=dict)
     listed: ListedRange | None = None
+    owners: Sequence[str] = ()
