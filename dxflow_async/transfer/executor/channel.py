@@ -49,12 +49,22 @@ class Beat(NamedTuple):
         owner_id: the owner of its temporary files.
         beats: raised while the worker is alive.
         bytes: moved so far.
+        earlier: the owners of the temporary files of workers that had begun the shard before.
     """
 
     pid: int
     owner_id: str
     beats: int
     bytes: int
+    earlier: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, path: str) -> Self | None:
+        """Returns what a file tells; None if there is none, or nothing in it yet."""
+        with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+            pid, owner_id, count, size, *earlier = file.read().split()
+            return cls(int(pid), owner_id, int(count), int(size), tuple(earlier))
+        return None
 
 
 class Channel:
@@ -88,13 +98,8 @@ class Channel:
 
     def read(self, numbers: Iterable[int]) -> dict[int, Beat]:
         """Returns what workers tell of these shards; shards that no worker of this machine has begun are left out."""
-        found: dict[int, Beat] = {}
-        for number in numbers:
-            with suppress(OSError, ValueError):
-                with open(os.path.join(self.path, str(number)), encoding="ascii") as file:
-                    pid, owner_id, count, size = file.read().split()
-                found[number] = Beat(int(pid), owner_id, int(count), int(size))
-        return found
+        beats = {number: Beat.read(os.path.join(self.path, str(number))) for number in numbers}
+        return {number: beat for number, beat in beats.items() if beat is not None}
 
     def forget(self, number: int) -> None:
         """Removes what is told of a shard that has ended."""
@@ -126,11 +131,14 @@ class WorkerChannel:
     Attributes:
         visible: the worker is on the coordinator's machine.
         begun: another worker of this machine has begun the shard before, and was lost.
+        earlier: the owners of the temporary files of such workers.
     """
 
     def __init__(self, path: str, number: int, owner_id: str, dropped: Callable[[], bool] = lambda: False) -> None:
         self.visible = _names_this_machine(os.path.join(path, _CALL))
         self.begun = self.visible and os.path.exists(os.path.join(path, str(number)))
+        before = Beat.read(os.path.join(path, str(number))) if self.begun else None
+        self.earlier = () if before is None else (*before.earlier, before.owner_id)
         self._dropped = dropped
         self._path = path
         self._number = number
@@ -152,7 +160,7 @@ class WorkerChannel:
                 self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if self._descriptor >= 0:
             self._count += 1
-            text = f"{os.getpid()} {self._owner_id} {self._count:12} {max(moved, 0):20}\n"
+            text = f"{os.getpid()} {self._owner_id} {self._count:12} {max(moved, 0):20} {' '.join(self.earlier)}\n"
             os.pwrite(self._descriptor, text.encode(), 0)
 
     def ended(self) -> bool:

@@ -420,8 +420,7 @@ class Coordinator:
                 await clean_up(self._sweep(number, work))
             raise
         except WorkerLostError as error:
-            owner_id = await self._sweep(number, work)
-            begun = owner_id is not None or error.out_of_memory or not call.executor.same_machine
+            begun = await self._sweep(number, work) or error.out_of_memory or not call.executor.same_machine
             # Only a shard that ran alone is certain to have ended its workers by itself.
             most = _LOSSES if alone else _LOSSES - 1
             work.losses = max(work.losses, min(work.losses + error.workers, most)) if begun else work.losses
@@ -437,12 +436,12 @@ class Coordinator:
         self._abandon(task)
         raise WorkerLostError
 
-    async def _sweep(self, number: int, work: Work) -> str | None:
-        """Removes what a lost worker has left of a shard. Returns the owner of its files, if it had begun the shard."""
-        owner_id = await self._monitor.lost(number)
-        if owner_id is not None:
-            await self._leftovers.lost(work, owner_id)
-        return owner_id
+    async def _sweep(self, number: int, work: Work) -> bool:
+        """Removes what a lost worker has left of a shard; returns whether it had begun the shard."""
+        beat = await self._monitor.lost(number)
+        if beat is not None:
+            await self._leftovers.lost(work, beat)
+        return beat is not None
 
     def _abandon(self, task: asyncio.Task[ShardReceipt]) -> None:
         """Ends the waiting for a shard that does not end. Its task was cancelled once, and waits for its worker."""

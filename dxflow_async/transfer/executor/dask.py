@@ -181,7 +181,7 @@ class DaskExecutor(ShardExecutor):
             raise lost_worker(error) from error
         except (DxflowError, asyncio.CancelledError):
             if future.cancelled():
-                raise ExecutorError("the Dask cluster lost the call; connect a new client") from None
+                raise self._dropped("its shards were cancelled") from None
             raise
         except Exception as error:
             name = type(error).__name__
@@ -190,9 +190,15 @@ class DaskExecutor(ShardExecutor):
                 lost.workers = getattr(error, "allowed_failures", 2) + 1
                 raise lost from error
             if future.cancelled() or name in ("FutureCancelledError", "CancelledError", "CommClosedError"):
-                raise ExecutorError(f"the Dask cluster lost the call ({name}); connect a new client") from error
+                raise self._dropped(name) from error
             raise failed_worker(error) from error
         return checked_receipt(receipt)
+
+    def _dropped(self, reason: str) -> ExecutorError:
+        """Returns the error of a call whose shards the scheduler does not know any more."""
+        if self._client.status == "running":
+            return ExecutorError(f"the Dask cluster dropped the call ({reason}): it was restarted; make the call again")
+        return ExecutorError(f"the Dask cluster lost the call ({reason}); connect a new client")
 
     def _check(self) -> None:
         """Checks that the scheduler can be reached.

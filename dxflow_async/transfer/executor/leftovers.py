@@ -29,15 +29,16 @@ class Leftovers:
         self._unlisted: set[Work] = set()
         self._silent: list[tuple[int, Beat, Work]] = []
 
-    async def lost(self, work: Work, owner_id: str) -> None:
+    async def lost(self, work: Work, beat: Beat) -> None:
         """Removes the files of a worker that was lost with some work, as far as the names are known."""
-        work.owners.add(owner_id)
+        work.owners.update((beat.owner_id, *beat.earlier))
         if work.tree is not None:
             self._unlisted.add(work)
         await self._sweep(work.written, work.owners)
 
     async def settled(self, work: Work, receipt: ShardReceipt) -> None:
         """Removes the files of the workers that were lost with some work before it was done."""
+        work.owners.update(receipt.owners)
         if receipt.failure is None:
             self._unlisted.discard(work)
         await self._sweep(work.written, work.owners)

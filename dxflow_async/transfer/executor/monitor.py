@@ -105,10 +105,9 @@ class Monitor:
             self._meter.moved(-shard.beat.bytes)
         return shard.beat
 
-    async def lost(self, number: int) -> str | None:
-        """Returns the owner of the temporary files of a shard whose worker is gone; None if no worker had begun it."""
-        beats = await self._threads.run(self._channel.read, [number])
-        return beats[number].owner_id if number in beats else None
+    async def lost(self, number: int) -> Beat | None:
+        """Returns what the worker of a shard has told before it was lost; None if no worker had begun it."""
+        return (await self._threads.run(self._channel.read, [number])).get(number)
 
     def cancel(self) -> None:
         """Has all workers end their shards."""

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from time import monotonic
 
 from anyio import CancelScope
@@ -84,7 +85,7 @@ async def run_shard(resources: Resources, places: Places, shard: Shard, channel:
         channel.close()
     if receipt is None or ended:
         raise ShardCancelledError("the call has ended")
-    return receipt
+    return replace(receipt, owners=channel.earlier) if channel.earlier else receipt
 
 
 async def _run(

@@ -332,6 +332,7 @@ class ShardReceipt:
         tried: for how many of `Shard.listed_keys` the service answered.
         listed: how far the worker has come with a range.
         keys: the same, where it only lists.
+        owners: the owners of the temporary files of workers of this machine that had begun the shard before.
     """
 
     seconds: float
@@ -344,3 +345,4 @@ class ShardReceipt:
     listed: ListedRange | None = None
     tried: int = 0
     keys: ListedKeys | None = None
+    owners: Sequence[str] = ()

@@ -77,30 +77,21 @@ def feeder(pool: ProcessPool) -> Thread:
     return thread
 
 
-@pytest.mark.timeout(60)
-@pytest.mark.parametrize("end", ["given up", "closed"])
-def test_the_thread_that_feeds_a_pool_ends(end: str) -> None:
-    """It waits for room in a pipe that nobody reads, until the pool is given up or closed."""
-    pool, _ = full_pool()
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("end", ["killed and given up", "killed and closed", "closed while they hang"])
+def test_a_pool_ends(end: str) -> None:
+    """The thread that feeds it, which waits for room in a pipe that nobody reads, ends; shards that waited are told."""
+    pool, futures = full_pool()
     thread = feeder(pool)
-    if end == "given up":
+    if "killed" in end:
         kill_workers(pool)
-        pool.drop()
-    else:
+    if "closed" in end:
         pool.close()
+        assert all(future.done() for future in futures)
+    else:
+        pool.drop()
     thread.join(30)
     assert not thread.is_alive()
-
-
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("lost", [True, False], ids=["workers are killed", "workers hang"])
-def test_a_pool_closes(lost: bool) -> None:
-    """Closing ends, and every shard that waited is told."""
-    pool, futures = full_pool()
-    if lost:
-        kill_workers(pool)
-    pool.close()
-    assert all(future.done() for future in futures)
 
 
 @pytest.mark.timeout(120)

@@ -120,7 +120,7 @@ _WANTED: dict[str, Callable[[Sent], bool]] = {
 }
 
 
-@pytest.mark.parametrize("wanted", _WANTED)
+@pytest.mark.parametrize("wanted", [pytest.param("an object", marks=pytest.mark.long), "a part"])
 async def test_a_stopped_worker_of_a_user(
     relayed: AsyncSession,
     relay: ProcessRelay,
