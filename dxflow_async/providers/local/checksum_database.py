@@ -25,6 +25,8 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import quote
 
+from dxflow_async.concurrency.descriptors import OUT_OF_DESCRIPTORS, wait_for_descriptors
+
 __all__ = ["ChecksumDatabase"]
 
 _log = logging.getLogger("dxflow_async.providers.local")
@@ -54,7 +56,10 @@ _BUSY_SECONDS = 1.0
 """A batch of another process takes a hundredth of it."""
 
 _REST = 10.0
-"""Seconds without reads after another process kept the database locked for `_BUSY_SECONDS`."""
+"""Seconds without reads after the database could not be used for `_BUSY_SECONDS`."""
+
+_DESCRIPTORS = 4
+"""What SQLite needs for a transaction: the database, its journal and their directory, and one to spare."""
 
 _Row = tuple[str, int]
 
@@ -157,11 +162,12 @@ class ChecksumDatabase:
             if not batch:
                 return True
             try:
+                wait_for_descriptors(_DESCRIPTORS)
                 connection = self._open(make=True)
                 assert connection is not None
                 self._write(connection, batch)
             except (sqlite3.Error, OSError) as error:
-                if self._is_busy(error):
+                if self._passes(error):
                     return False
                 self._writes = False
                 _warn(self._path, error)
@@ -210,7 +216,7 @@ class ChecksumDatabase:
         return self._reads and monotonic() >= self._rests_until
 
     def _read_failed(self, error: sqlite3.Error | OSError) -> None:
-        if not self._is_busy(error):
+        if not self._passes(error):
             self._reads = False
             _warn(self._path, error)
 
@@ -238,6 +244,7 @@ class ChecksumDatabase:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         elif not self._path.exists():
             return None
+        wait_for_descriptors(_DESCRIPTORS)
         uri = f"file:{quote(os.fsencode(self._path))}?mode=rw"
         connection = sqlite3.connect(
             uri, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True
@@ -256,12 +263,16 @@ class ChecksumDatabase:
                 connection.close()
         return self._connection
 
-    def _is_busy(self, error: Exception) -> bool:
-        """Returns whether another process locks the database; then there are no reads for a while."""
-        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        if busy:
+    def _passes(self, error: sqlite3.Error | OSError) -> bool:
+        """Returns whether a lock or a lack of descriptors is the cause; then no read follows for a while."""
+        if isinstance(error, OSError):
+            passes = error.errno in OUT_OF_DESCRIPTORS
+        else:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # Python's own errors have none
+            passes = code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        if passes:
             self._rests_until = monotonic() + _REST
-        return busy
+        return passes
 
 
 def _version_of(status: os.stat_result) -> str:
