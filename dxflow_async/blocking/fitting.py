@@ -27,7 +27,7 @@ _LEAST = 4
 
 
 def terminal_columns(stream: TextIO | None = None) -> int | None:
-    """Returns the columns of the terminal that a stream writes to; None for files and pipes, which have no width.
+    """Returns the columns of the terminal that a stream writes to; None where they are unknown, as of files and pipes.
 
     Args:
         stream: by default standard output.
@@ -37,7 +37,9 @@ def terminal_columns(stream: TextIO | None = None) -> int | None:
         if not stream.isatty():
             return None
         columns = os.environ.get("COLUMNS", "")
-        return int(columns) if columns.isdecimal() and int(columns) else os.get_terminal_size(stream.fileno()).columns
+        if columns.isdecimal() and int(columns):
+            return int(columns)
+        return os.get_terminal_size(stream.fileno()).columns or None
     except (OSError, ValueError):
         return None
 

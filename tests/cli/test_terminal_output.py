@@ -93,6 +93,8 @@ def test_lists_fit_the_terminal(command: Command, on_terminal: OnTerminal, tmp_p
         status, lines = on_terminal(*line.split(), columns=columns)
         assert (status, bool(lines)) == (expected, True), line
         assert not [row for row in lines if display_width(row) > columns], (line, lines)
+        if line == "units list" and columns == 40:  # a table of seven columns would tell nothing
+            assert lines[0].startswith("lab: Status UNKNOWN, IP")
 
 
 def test_lists_in_ascii(on_terminal: OnTerminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +109,15 @@ def test_lists_in_ascii(on_terminal: OnTerminal, tmp_path: Path, monkeypatch: py
             text = "".join(lines)
             assert (status, "..." in text, text.isascii()) == (0, True, True), (encoding, each)
         monkeypatch.setenv("LC_ALL", "C.UTF-8")
+
+
+def test_a_terminal_of_unknown_width(on_terminal: OnTerminal, tmp_path: Path) -> None:
+    """Its size is zero, as on some serial lines and in containers: names are whole, as in a file."""
+    name = "a-long-name-" * 20
+    (tmp_path / name).write_bytes(b"1")
+    for arguments in (("ls", "."), ("stat", name), ("config", "test", name)):
+        status, lines = on_terminal(*arguments, columns=0)
+        assert (status, any(name in line for line in lines)) == (0, True), arguments
 
 
 def test_a_question_before_many_objects_are_deleted(
