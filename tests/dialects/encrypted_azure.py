@@ -75,6 +75,8 @@ class EncryptedAzure(AzureServer):
         kept = self.encryption[name]
         if said.startswith("scope:"):
             return _refused(400, "UnsupportedHeader", "A scope is not named to read.")
+        if kept.startswith("key:") and said.startswith("key:") and said != kept:
+            return _refused(409, "BlobCustomerSpecifiedEncryptionMismatch", "The given encryption does not match.")
         if kept.startswith("key:") and said != kept:
             return _refused(409, _USES_KEY, "The blob is encrypted with customer specified encryption.")
         if said and not kept.startswith("key:"):

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from tests.dialects.google_server import GoogleServer, refusal
+from tests.dialects.google_server import GoogleServer, refusal, xml_refusal
 
 __all__ = ["EncryptedGoogle"]
 
@@ -50,7 +50,7 @@ class EncryptedGoogle(GoogleServer):
             return refusal(400, "invalidSecretKey", str(error))
         refused = await self._unkeyed(request, said, source)
         if refused is not None:
-            return refused
+            return _in_xml(refused) if request.path.startswith("/bucket/") else refused
         query = request.query
         managed = query.get("kmsKeyName") or query.get("destinationKmsKeyName")
         if "upload_id" in query:
@@ -125,6 +125,13 @@ class EncryptedGoogle(GoogleServer):
             if isinstance(each, dict) and each.get("name") in self.keys:
                 each.pop("crc32c", None)
         return web.json_response(document)
+
+
+def _in_xml(refused: web.Response) -> web.Response:
+    """Returns the refusal as the XML API words it."""
+    (error,) = json.loads(refused.text or "")["error"]["errors"]
+    reason = error["reason"]
+    return xml_refusal(refused.status, reason[0].upper() + reason[1:], error["message"])
 
 
 def _key_of(request: web.Request, prefix: str) -> str | None:

@@ -102,7 +102,7 @@ class GoogleServer(ResumableServer):
             text = f"{_WHO} does not have serviceusage.services.use access to the Google Cloud project."
             return refusal(403, "forbidden", text)
         if request.path.startswith("/bucket/"):
-            return _xml_refusal(400, "UserProjectMissing", _PAYS)
+            return xml_refusal(400, "UserProjectMissing", _PAYS)
         return refusal(400, "required", _PAYS)
 
     # Rights
@@ -348,7 +348,7 @@ class RefusedError(Exception):
         if not xml:
             return refusal(self.status, self.reason, self.message)
         code = {403: "AccessDenied", 404: "NoSuchKey"}.get(self.status, self.reason)
-        return _xml_refusal(self.status, code, "Refused.", self.message)
+        return xml_refusal(self.status, code, "Refused.", self.message)
 
 
 def refusal(status: int, reason: str, message: str) -> web.Response:
@@ -357,7 +357,7 @@ def refusal(status: int, reason: str, message: str) -> web.Response:
     return web.json_response({"error": {"code": status, "message": message, "errors": errors}}, status=status)
 
 
-def _xml_refusal(status: int, code: str, message: str, details: str = "") -> web.Response:
+def xml_refusal(status: int, code: str, message: str, details: str = "") -> web.Response:
     more = f"<Details>{details}</Details>" if details else ""
     text = f"<?xml version='1.0' encoding='UTF-8'?><Error><Code>{code}</Code><Message>{message}</Message>{more}</Error>"
     return web.Response(status=status, text=text, content_type="application/xml")

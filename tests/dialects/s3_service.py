@@ -111,8 +111,13 @@ class S3Service:
         sent = ask.headers.get(KEY_MD5.replace("x-amz", prefix, 1))
         if kept is None and sent is None:
             return
-        if kept is None or sent is None:
-            text = "The object was stored using a form of Server Side Encryption. The correct parameters are missing"
+        if kept is None:
+            raise S3Error(400, "InvalidRequest", "The encryption parameters are not applicable to this object.")
+        if sent is None:
+            text = (
+                "The object was stored using a form of Server Side Encryption. The correct parameters must be provided "
+                "to retrieve the object."
+            )
             raise S3Error(400, "InvalidRequest", text)
         key = base64.b64decode(ask.headers.get(KEY_MD5.replace("x-amz", prefix, 1).removesuffix("-md5"), ""))
         if base64.b64encode(hashlib.md5(key).digest()).decode() != sent or len(key) != 32:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from tests.dialects.each_way import (
     open_google,
     stored_at_azure,
     stored_at_google,
+    stored_at_s3,
     write_each_way,
 )
 from tests.dialects.encrypted_azure import EncryptedAzure
@@ -137,3 +141,38 @@ async def test_google_encryption(tmp_path: Path, by: str, kind: str) -> None:
         )
         kept, mark = (server.keys, KEY.key_sha256) if kind == "customer" else (server.managed, managed)
         assert {name: kept.get(f"top/{name}") for name in names} == dict.fromkeys(names, mark)
+
+
+@pytest.mark.parametrize("remote", ["aws", "azure", "gcp"])
+async def test_workers(tmp_path: Path, remote: str) -> None:
+    """Objects that other processes send and copy, whole and in parts, have what the call and the settings say."""
+    tags: dict[str, Any] = {} if remote == "gcp" else {"tags": {"a": "1"}}
+    options, classes = ObjectOptions("text/x-own", **tags, **SYSTEM), {"aws": "STANDARD_IA", "azure": "Cool"}
+    settings = {"storage_class": classes.get(remote, "NEARLINE")}
+    (tmp_path / "tree").mkdir()
+    for name, size in (("large", 11 * MiB), ("small", 10)):
+        (tmp_path / "tree" / name).write_bytes(bytes(size))
+    async with AsyncExitStack() as stack:
+        found: Callable[[str], dict[str, str]]
+        if remote == "aws":
+            s3 = await stack.enter_async_context(S3Server(min_part_size=PART_SIZE))
+            session = await stack.enter_async_context(open_session(s3, tmp_path / "home", **settings))
+            object.__setattr__(session.settings, "part_size", 5 * MiB)  # workers take no smaller ones
+            found = partial(stored_at_s3, s3)
+        elif remote == "azure":
+            azure = await stack.enter_async_context(AzureServer())
+            session = await stack.enter_async_context(open_azure(azure, tmp_path / "home", **settings))
+            found = partial(stored_at_azure, azure)
+        else:
+            google = await stack.enter_async_context(GoogleServer())
+            session = await stack.enter_async_context(open_google(google, tmp_path / "home", **settings))
+            found = partial(stored_at_google, google)
+        top = {"azure": "azure:/container"}.get(remote, f"{remote}:/bucket")
+        await session.copy(f"{tmp_path}/tree/", f"{top}/up/", options=options, processes=2)
+        await session.copy(f"{top}/up/", f"{top}/kept/", processes=2)
+        other = ObjectOptions(cache_control="no-store")
+        await session.copy(f"{top}/up/", f"{top}/changed/", options=other, processes=2)
+        wanted = {"content_type": "text/x-own", **settings, **SYSTEM} | ({"tags": "a=1"} if tags else {})
+        for name in ("large", "small"):
+            assert found(f"up/{name}") == found(f"kept/{name}") == wanted, name
+            assert found(f"changed/{name}") == wanted | {"cache_control": "no-store"}, name

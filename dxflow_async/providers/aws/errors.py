@@ -22,7 +22,7 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.common.confirm import FEW_ATTEMPTS
-from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, page_text
+from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, KeyRows, page_text
 from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.http import Call, Response
 
@@ -60,6 +60,7 @@ _LOCKED = ErrorRow(
 _KMS = ErrorRow(
     AccessDeniedError, "the KMS key of the bucket or object cannot be used; check the key's state and your rights on it"
 )
+_KEYS = KeyRows("AWS.customer_key")
 _QUOTA = ErrorRow(StorageError, "the quota is used up; delete objects or have it raised")
 _FULL = ErrorRow(StorageError, "the disks of the server are full; make room there")
 _PARTS = ErrorRow(StorageError, "parts are missing or were replaced; start the upload again")
@@ -81,6 +82,9 @@ _SIGN_PAYLOAD = ErrorRow(
 _MESSAGES = (
     (re.compile(r"object.?lock|\bWORM\b|retention|legal hold", re.IGNORECASE), _LOCKED),
     (re.compile(r"\bkms:|\bKMS key|key management", re.IGNORECASE), _KMS),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/ServerSideEncryptionCustomerKeys.html
+    (re.compile(r"stored using a form of server.side encryption", re.IGNORECASE), _KEYS.needed),
+    (re.compile(r"encryption parameters are not applicable", re.IGNORECASE), _KEYS.needless),
     (
         re.compile(r"requester.?pays|request-?payer", re.IGNORECASE),
         ErrorRow(AccessDeniedError, "the bucket makes the requester pay; set AWS.requester_pays = true"),
@@ -231,13 +235,22 @@ _NEEDED = {
 """The rights that each storage call needs."""
 
 
-def error_of(call: Call, status: int, code: str, message: str, headers: Mapping[str, str]) -> StorageError:
-    """Returns the error for a response with that status, code and message."""
+def error_of(
+    call: Call, status: int, code: str, message: str, headers: Mapping[str, str], *, keyed: bool = False
+) -> StorageError:
+    """Returns the error for a response with that status, code and message.
+
+    Args:
+        call, status, code, message, headers: the response, and the request's name.
+        keyed: whether the request had a customer's key: a wrong one is refused as a right that is missing.
+    """
     row = _TABLE.row(status, code, message, headers)
     if code == "NoSuchBucket":
         message = f'bucket "{call.path.split("/")[1]}" does not exist'
     if row.cls is AccessDeniedError and row.advice.endswith(_RIGHTS) and (right := _right_for(call)):
         row = row._replace(advice=f"this needs the right {right}: {row.advice}")
+        if keyed:
+            row = row._replace(advice=f"{row.advice}; or {_KEYS.wrong.advice}")
     return _TABLE.error(call, status, code, message, headers, row)
 
 

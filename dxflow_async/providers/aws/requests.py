@@ -202,6 +202,7 @@ class Requests:
         attempt = _Attempt(call, method, bucket, name, headers, query, body, region, unsigned)
         changed: dict[str, str] = {}
         expired: Credentials | None = None
+        explained: Refusal | None = None
         while True:
             identity = self.identity
             credentials = _NOBODY if self._anonymous else identity.fixed or await identity.credentials()
@@ -223,6 +224,7 @@ class Requests:
             if other is None:
                 refusal = await self._explained(attempt, refusal, changed, credentials)
                 other = await self._changed(attempt, refusal, changed)
+                explained = refusal = _in_words(refusal, explained)
             if other is None:
                 raise self._error(attempt, refusal, changed)
             attempt, expired = other, None
@@ -253,7 +255,7 @@ class Requests:
         told = refusal.status, refusal.code, refusal.message, refusal.headers
         if "time" in changed and refusal.status in (400, 401, 403):
             return late_error(attempt.call, *told, self.identity.clock)
-        return error_of(attempt.call, *told)
+        return error_of(attempt.call, *told, keyed=bool(self._customer or self._source_customer))
 
     def _moved(self, attempt: _Attempt, refusal: Refusal, changed: dict[str, str]) -> _Attempt | None:
         """Returns a request for the region that a refusal names; None if it names none, or for the second time."""
@@ -435,6 +437,11 @@ class Requests:
         if document.root not in roots:
             raise not_the_service(call, f"<{document.root:.100}> where <{roots[0]}> was expected", response.status)
         return document
+
+
+def _in_words(refusal: Refusal, explained: Refusal | None) -> Refusal:
+    """Returns what was said of an earlier refusal, where a HEAD request that was changed is refused without a word."""
+    return refusal if explained is None or refusal.code or refusal.status != explained.status else explained
 
 
 def _unsigned(body: Body | bytes | None) -> Ability:

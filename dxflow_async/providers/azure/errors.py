@@ -20,7 +20,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.common import xml_reader as xmlreader
-from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, page_text
+from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, KeyRows, page_text
 from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.http import Call, Response
 
@@ -50,6 +50,7 @@ _RIGHTS = ErrorRow(
 )
 _SAS = ErrorRow(AccessDeniedError, "AZURE.sas_token does not permit this; make one with more rights or services")
 _HTTPS = ErrorRow(AccessDeniedError, "only encrypted requests are allowed; write https:// in AZURE.endpoint")
+_KEYS = KeyRows("AZURE.customer_key")
 _REPLACED = ErrorRow(PreconditionFailedError, "the object was replaced in the meantime; start again")
 _DAMAGED = ErrorRow(ChecksumMismatchError, "the bytes changed on the way")
 _SLOWER = ErrorRow(ThrottledError, SLOWER)
@@ -171,9 +172,9 @@ _CODES: dict[str, ErrorRow] = {
     "BlobBeingRehydrated": ErrorRow(
         UnsupportedError, "it is being brought back from the archive; try again in some hours"
     ),
-    "BlobUsesCustomerSpecifiedEncryption": ErrorRow(
-        UnsupportedError, "it is encrypted with a key of its owner, which this library does not send; decrypt it first"
-    ),
+    "BlobUsesCustomerSpecifiedEncryption": _KEYS.needed,
+    "BlobCustomerSpecifiedEncryptionMismatch": _KEYS.wrong,
+    "BlobDoesNotUseCustomerSpecifiedEncryption": _KEYS.needless,
     "KeyVault*": _VAULT,
     "DirectoryIsNotEmpty": ErrorRow(
         AlreadyExistsError,

@@ -69,6 +69,8 @@ class BlockUpload(Upload):
 
         Returns none of them where the credentials may not read the list of blocks. Sending a block again is harmless.
         """
+        if not receipts:  # a blob without blocks has no list of them
+            return []
         query = {"comp": "blocklist", "blocklisttype": "uncommitted"}
         listing = self._requests.listing(self._call, self._container, query, BlockListParser(), self._name)
         try:

@@ -20,7 +20,7 @@ from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.common.status_errors import STATUS_ERRORS, is_page, retry_after_of
 from dxflow_async.providers.http import Call
 
-__all__ = ["AGAIN", "SLOWER", "ErrorRow", "ErrorTable", "page_text"]
+__all__ = ["AGAIN", "SLOWER", "ErrorRow", "ErrorTable", "KeyRows", "page_text"]
 
 AGAIN = "the service failed; try again"
 SLOWER = "the service asks for fewer requests; try again later, or set max_concurrency to a smaller value"
@@ -44,6 +44,27 @@ class ErrorRow(NamedTuple):
     advice: str
     retryable: bool | None = None
     max_attempts: int | None = None
+
+
+class KeyRows:
+    """The errors of objects under customers' keys.
+
+    Args:
+        setting: of the remote, with the key: `AWS.customer_key`.
+
+    Attributes:
+        needed: the request had no key.
+        wrong: it had another one.
+        needless: it had one, and the object has none.
+    """
+
+    def __init__(self, setting: str) -> None:
+        places = f"encryption= of the call, or in {setting}"
+        self.needed = ErrorRow(AccessDeniedError, f"it is encrypted with a customer's key: give that key in {places}")
+        self.wrong = ErrorRow(
+            AccessDeniedError, f"it is encrypted with another customer's key than the one in {places}: give that one"
+        )
+        self.needless = ErrorRow(StorageError, f"it is not encrypted with a customer's key: leave out that in {places}")
 
 
 @dataclass(frozen=True, kw_only=True)

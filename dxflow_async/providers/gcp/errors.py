@@ -23,7 +23,7 @@ from dxflow_async.exceptions import (
     UnsupportedError,
 )
 from dxflow_async.providers.common import xml_reader as xmlreader
-from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, page_text
+from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, KeyRows, page_text
 from dxflow_async.providers.http import Call
 
 __all__ = ["error_of", "parse_error", "refuses_rewrite"]
@@ -59,9 +59,7 @@ _PAYER = ErrorRow(
 _KMS = ErrorRow(
     AccessDeniedError, "the Cloud KMS key of the bucket or object cannot be used; check its state and the rights on it"
 )
-_CUSTOMER_KEY = ErrorRow(
-    UnsupportedError, "it is encrypted with a key of its owner, which this library does not send; decrypt it first"
-)
+_KEYS = KeyRows("GCP.customer_key")
 _POLICY = ErrorRow(AccessDeniedError, "a policy of the organization forbids it; ask its administrator")
 _SMALLER = ErrorRow(
     StorageError, "it is larger than the service takes in one request; set part_size to a smaller value"
@@ -128,8 +126,12 @@ _REASONS: dict[str, ErrorRow] = {
     "orgPolicyConstraintFailed": _POLICY,
     "vpcServiceControls": _POLICY,
     "cloudKms*": _KMS,
-    "customerEncryptionKey*": _CUSTOMER_KEY,
-    "resourceIsEncryptedWithCustomerEncryptionKey": _CUSTOMER_KEY,
+    "customerEncryptionKey*": _KEYS.wrong,
+    "CustomerEncryptionKey*": _KEYS.wrong,
+    "resourceIsEncryptedWithCustomerEncryptionKey": _KEYS.needed,
+    "ResourceIsEncryptedWithCustomerEncryptionKey": _KEYS.needed,
+    "resourceNotEncryptedWithCustomerEncryptionKey": _KEYS.needless,
+    "ResourceNotEncryptedWithCustomerEncryptionKey": _KEYS.needless,
     "uploadTooLarge": _SMALLER,
     "sslRequired": ErrorRow(AccessDeniedError, "only encrypted requests are allowed; write https:// in GCP.endpoint"),
     "countryBlocked": ErrorRow(AccessDeniedError, "the service is not offered in this country"),
