@@ -22,7 +22,7 @@ _SDK_FILES = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "CLOUDSDK_CONFIG
 # Forking with threads is what some scripts are about.
 _OPTIONS = ("-X", "dev", "-W", "error", "-W", "ignore:This process:DeprecationWarning")
 # In development mode asyncio reports callbacks of over 0.1 s, which is what imports and the machine's load take.
-_SLOW_CALLBACK = re.compile(r"^Executing <.* took \d+\.\d{3} seconds\n", re.MULTILINE)
+_SLOW_CALLBACK = re.compile(r"^(?:dxflow-async: )?Executing <.* took \d+\.\d{3} seconds\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)

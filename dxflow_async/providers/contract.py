@@ -56,11 +56,7 @@ def page_size(*, recursive: bool, first: bool) -> int:
     """Returns how many entries to ask for: few on the first page of a tree, so that work on it begins early.
 
     Args:
-        recursive: whether the listing is of a whole tree.
-        first: whether it is its first page.
-
-    Returns:
-        The number of entries.
+        recursive, first: whether the listing is of a whole tree, and whether it is its first page.
 
     Example:
         >>> page_size(recursive=True, first=True), page_size(recursive=True, first=False)
@@ -401,11 +397,10 @@ class Provider(ABC):
     async def stored_tags(self, source: Entry) -> Mapping[str, str]:
         """Returns the tags of an object, where `Features.options` has tags and copies through this machine keep them.
 
+        It is empty where there are none, and where the credentials may not read them.
+
         Args:
             source: the object, as `read` or `stat` reported it.
-
-        Returns:
-            Names and values: empty where there are none, and where the credentials may not read them.
         """
         return {}
 

@@ -129,9 +129,7 @@ async def _listing(
         following = await get.first_after(second)
         second = await get.page(second.cursor) if following is None else following
         long = second.cursor is not None and bool(second.entries)
-    in_parallel = long and (
-        not provider.features.list_after or await _knows_order(provider, get, prefix, first, second)
-    )
+    in_parallel = long and (not provider.features.list_after or await _may_be_cut(provider, get, prefix, first, second))
     rest = _rest(provider, get, prefix, second, limits, policy) if in_parallel else _read_ahead(get.page, second)
     cursors = Cursors()
     cursors.repeat(first.cursor)
@@ -142,8 +140,12 @@ async def _listing(
             yield page
 
 
-async def _knows_order(provider: Provider, get: _Requests, prefix: str, *seen: Page) -> bool:
-    """Returns whether the order of the service is known; asks it, once for an endpoint, by keys that were listed."""
+async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Page) -> bool:
+    """Returns whether a listing may be requested in several places, by the order of the service.
+
+    The service is asked for its order once, by keys that were listed. Where these stand alike in both orders, nothing
+    can be asked, and the listing may be cut as long as no others come.
+    """
     if provider.features.key_order or provider.features.directory_order is not None:
         return True
     keys = [entry.key for page in seen for entry in page.entries]
@@ -152,7 +154,7 @@ async def _knows_order(provider: Provider, get: _Requests, prefix: str, *seen: P
         provider.features = replace(provider.features, directory_order=order or None)
         return order
     if (asked := question(prefix, keys)) is None:
-        return False
+        return True
     twin = copy(provider)
     twin.features = replace(provider.features, directory_order=asked.directories)
     try:
@@ -172,7 +174,7 @@ def _rest(
 ) -> AsyncGenerator[Page, None]:
     """Returns a page and those after it, requested in the way that the provider can."""
     if provider.features.list_after:
-        directories = provider.features.directory_order or False
+        directories = False if provider.features.key_order else provider.features.directory_order
         return list_in_parallel(get.call, prefix, page, go_on=get.page, start_after=get.after, directories=directories)
     if not provider.features.list_directories:
         return _read_ahead(get.page, page)

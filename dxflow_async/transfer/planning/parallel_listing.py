@@ -21,7 +21,7 @@ from anyio import CancelScope
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
-from dxflow_async.providers.common.listing_orders import by_directories, from_directories
+from dxflow_async.providers.common.listing_orders import by_directories, from_directories, orders_differ
 from dxflow_async.providers.contract import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
@@ -92,7 +92,7 @@ async def list_in_parallel(
     *,
     go_on: Callable[[Any], Coroutine[Any, Any, Page]],
     start_after: Callable[[str], Coroutine[Any, Any, Page]],
-    directories: bool = False,
+    directories: bool | None = False,
 ) -> AsyncGenerator[Page, None]:
     """Yields a page and those after it, in the order of their keys.
 
@@ -105,7 +105,8 @@ async def list_in_parallel(
         begun: a page of the listing with entries and a cursor.
         go_on: returns the page of a cursor.
         start_after: returns the first page of the keys above one.
-        directories: the service lists in the order of directories.
+        directories: the service lists in the order of directories. None: that is not known, since the names so far
+            stand alike in both orders; the listing is cut no more once others come.
 
     Raises:
         StorageError: a page could not be fetched. The entries before it are right.
@@ -130,12 +131,14 @@ class _Listing:
         go_on: Callable[[Any], Coroutine[Any, Any, Page]],
         start_after: Callable[[str], Coroutine[Any, Any, Page]],
         *,
-        directories: bool,
+        directories: bool | None,
     ) -> None:
-        self._directories = directories
+        self._directories = bool(directories)
+        self._order_is_known = directories is not None
         keys = self._ordered(begun.entries)
         self._space = KeySpace(by_directories(prefix), by_directories("/")) if directories else KeySpace(prefix)
         self._space.learn(keys)
+        self._listed = keys[-1]
         self._ranges = [_Range(keys[-1], None, (keys[0], keys[-1]))]
         self._running: dict[asyncio.Task[Page], _Range] = {}
         self._cancelled: list[asyncio.Task[Page]] = []
@@ -157,6 +160,8 @@ class _Listing:
             if first.pages:
                 self._buffered -= 1
                 page = first.pages.popleft()
+                if page.entries:
+                    self._check_order(page.entries)
                 self.start_requests()
                 return page
             if first.error is not None:
@@ -168,6 +173,13 @@ class _Listing:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         return None
+
+    def _check_order(self, entries: Sequence[Entry]) -> None:
+        """Refuses a page that goes back: its keys, or those before, were listed in another order than was assumed."""
+        first, last = self._ordered((entries[0], entries[-1]))
+        if first <= self._listed:
+            raise contradiction(self._call, "a page goes back to keys that are listed already")
+        self._listed = last
 
     async def aclose(self) -> None:
         """Ends the requests that nobody waits for; their errors are dropped."""
@@ -273,9 +285,7 @@ class _Listing:
         found.cursor, found.ended = page.cursor, page.cursor is None
         beyond: Sequence[Entry] = ()
         if entries:
-            for earlier in self._ranges[: self._ranges.index(found)]:
-                earlier.unbounded = False
-            self._space.learn(keys)
+            self._learn(found, keys)
             found.position, found.page = keys[-1], (keys[0], keys[-1])
             if high is not None and keys[-1] > high:
                 cut = bisect_right(keys, high)
@@ -288,6 +298,13 @@ class _Listing:
             self._compare(found, Page(beyond, page.cursor))
         elif page.cursor is None and (entries or not began):
             self._end_after(found)
+
+    def _learn(self, found: _Range, keys: Sequence[str]) -> None:
+        for earlier in self._ranges[: self._ranges.index(found)]:
+            earlier.unbounded = False
+        if not self._order_is_known and orders_differ(keys):
+            self._order_is_known, self._cutting = True, False
+        self._space.learn(keys)
 
     def _compare(self, found: _Range, beyond: Page) -> None:
         """Compares what a range has seen beyond its end with what the next ones begin with.

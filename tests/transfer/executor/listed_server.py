@@ -67,6 +67,7 @@ async def opened(home: Path, names: list[str], **options: Any) -> AsyncIterator[
             server.store(f"source/{name}", name.encode())
         server.store("source0", b"no part of it")
         async with AsyncSession(settings=Settings(home=home, aws=aws_settings(server), **options)) as session:
+            await know_order(session, "aws:/bucket/source/")
             yield server, session
 
 

@@ -12,7 +12,7 @@ from tests.dialects.azure_quirks import AzureQuirks
 from tests.dialects.azure_server import AzureServer
 from tests.dialects.google_quirks import GoogleQuirks
 from tests.dialects.google_server import GoogleServer
-from tests.transfer.executor.listed_server import ranges
+from tests.transfer.executor.listed_server import know_order, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
 from tests.transfer.executor.trees import content
 
@@ -25,6 +25,7 @@ TREE = [f"run{number:02}{rest}" for number in range(70) for rest in ("-a", "/b")
 
 async def copied(session: AsyncSession, pool: LosingExecutor, source: str, target: str) -> list[str]:
     """Copies a directory on a pool; returns the names that the report has, in their order."""
+    await know_order(session, source)
     with pool:
         report = await session.copy(source, target, executor=pool, credentials="send")
     assert not report.failed
