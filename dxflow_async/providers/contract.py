@@ -17,7 +17,7 @@ from typing import Any
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.encryption import Encryption
-from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectOptions, Page
+from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectOptions, Page, page_size
 from dxflow_async.providers.features import Features
 from dxflow_async.providers.local_disk import LocalDisk
 from dxflow_async.providers.reader import RangeIgnoredError, Reader
@@ -50,19 +50,6 @@ __all__ = [
     "is_streamed",
     "page_size",
 ]
-
-
-def page_size(*, recursive: bool, first: bool) -> int:
-    """Returns how many entries to ask for: few on the first page of a tree, so that work on it begins early.
-
-    Args:
-        recursive, first: whether the listing is of a whole tree, and whether it is its first page.
-
-    Example:
-        >>> page_size(recursive=True, first=True), page_size(recursive=True, first=False)
-        (200, 1000)
-    """
-    return 200 if recursive and first else 1000
 
 
 class Provider(ABC):

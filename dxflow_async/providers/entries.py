@@ -11,7 +11,7 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.presumed_digests import PresumedDigest
 from dxflow_async.providers.encryption import Encryption
 
-__all__ = ["SYSTEM_OPTIONS", "Entry", "ObjectOptions", "Page"]
+__all__ = ["SYSTEM_OPTIONS", "Entry", "ObjectOptions", "Page", "page_size"]
 
 SYSTEM_OPTIONS = ("cache_control", "content_disposition", "content_encoding", "content_language")
 """The options that are HTTP headers of an object. Copies carry them along, also from cloud to cloud."""
@@ -90,6 +90,22 @@ class Page:
     entries: Sequence[Entry]
     cursor: Any | None
     directories: Sequence[Entry] = ()
+
+
+def page_size(*, recursive: bool, first: bool) -> int:
+    """Returns how many entries to ask for: few on the first page of a tree, so that work on it begins early.
+
+    Args:
+        recursive, first: whether the listing is of a whole tree, and whether it is its first page.
+
+    Returns:
+        The number of entries.
+
+    Example:
+        >>> page_size(recursive=True, first=True), page_size(recursive=True, first=False)
+        (200, 1000)
+    """
+    return 200 if recursive and first else 1000
 
 
 @dataclass(frozen=True, slots=True)

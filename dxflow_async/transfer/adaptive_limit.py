@@ -14,10 +14,8 @@ request's time after it. Answers to requests that were in flight at a step down 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import monotonic, thread_time
@@ -27,8 +25,9 @@ from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.exceptions import ThrottledError
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.concurrency_law import ConcurrencyLaw
+from dxflow_async.transfer.gate import Gate
 
-__all__ = ["INITIAL", "LARGE_INITIAL", "LARGE_SIZE", "AdaptiveLimit", "Gate", "Landing", "Permit"]
+__all__ = ["INITIAL", "LARGE_INITIAL", "LARGE_SIZE", "AdaptiveLimit", "Landing", "Permit"]
 
 _log = logging.getLogger("dxflow_async.transfer.limits")
 
@@ -67,59 +66,6 @@ _ALONE = 2.0
 
 _FORGOTTEN = 0.02
 """The share of the difference by which a best time moves towards a window's mean."""
-
-
-class Gate:
-    """Lets a number of tasks in at a time. The others wait and are served in order.
-
-    Attributes:
-        capacity: how many tasks may be inside.
-        inside: how many tasks are inside.
-        waiters: of the tasks that wait, in order.
-    """
-
-    def __init__(self) -> None:
-        self.capacity = 0
-        self.inside = 0
-        self.waiters: deque[asyncio.Future[None]] = deque()
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a task waits."""
-        return bool(self.waiters)
-
-    def try_enter(self) -> bool:
-        """Takes a place if there is a free one, and returns whether it did."""
-        free = self.inside < self.capacity and not self.waiters
-        self.inside += free
-        return free
-
-    async def enter(self) -> None:
-        """Waits for a place and takes it."""
-        if self.try_enter():
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        self.waiters.append(waiter)
-        try:
-            await waiter
-        except BaseException:
-            if waiter.done() and not waiter.cancelled():
-                self.leave()
-            raise
-
-    def leave(self) -> None:
-        """Gives a place back."""
-        self.inside -= 1
-        if self.waiters:
-            self.admit()
-
-    def admit(self) -> None:
-        """Lets waiters in while places are free."""
-        while self.waiters and self.inside < self.capacity:
-            waiter = self.waiters.popleft()
-            if not waiter.done():
-                self.inside += 1
-                waiter.set_result(None)
 
 
 class Landing:
