@@ -163,8 +163,11 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
         provider.features = replace(provider.features, list_after=False)
         return False
     is_there = any(each.key == asked.key for each in found.entries)
-    if not is_there and await get.stat(asked.key) is None:
-        return False  # it was deleted meanwhile, so the answer tells nothing
+    if not is_there:
+        before = keys.index(asked.key) - 1
+        again = await (get.page(None) if before < 0 else get.after(keys[before]))
+        if all(each.key != asked.key for each in again.entries):
+            return False  # it was deleted meanwhile, so the answer tells nothing
     provider.features = replace(provider.features, directory_order=asked.directories == is_there)
     return True
 
@@ -199,10 +202,6 @@ class _Requests:
     def of(self, provider: Provider) -> _Requests:
         """Returns the same for another provider."""
         return _Requests(provider, self._prefix, recursive=self._recursive, limits=self._limits, policy=self._policy)
-
-    async def stat(self, key: str) -> Entry | None:
-        """Returns an object; None if there is none."""
-        return await stat(self._provider, key, limits=self._limits, policy=self._policy)
 
     async def page(self, cursor: Any) -> Page:
         """Returns the page of a cursor; that of None is the first one."""
