@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from itertools import zip_longest
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import NamedTuple
@@ -98,14 +97,17 @@ async def _measure(endpoint: str, shape: str, count: int) -> _Rates:
             if cursor is None:
                 break
         sequential = number / (perf_counter() - began)
-        expected = iter(sorted(SHAPES[shape](count)))
-        start, cpu, began = len(shape) + 1, process_time(), perf_counter()
+        expected, number = [f"{shape}/{key}" for key in sorted(SHAPES[shape](count))], 0
+        cpu, began = process_time(), perf_counter()
         listing = pages(provider, f"{shape}/", recursive=True, limits=Limits(256, 256 << 20), policy=RetryPolicy())
-        found = [[entry.key for entry in page] async for page in listing]
+        async for found in listing:
+            keys = [entry.key for entry in found]
+            if keys != expected[number : number + len(keys)]:
+                raise RaceError(f"{shape}: {keys[0]!r} to {keys[-1]!r} are not the keys from {expected[number]!r} on")
+            number += len(keys)
         ours, cpu = count / (perf_counter() - began), (process_time() - cpu) / count
-    for key, wanted in zip_longest((key for page in found for key in page), expected):
-        if key is None or wanted is None or key[start:] != wanted:
-            raise RaceError(f"{shape}: {key!r} was listed where {wanted!r} follows")
+    if number != count:
+        raise RaceError(f"{shape}: {number:,} of {count:,} keys were listed")
     parsed, parsed_cpu = await asyncio.to_thread(_parse, endpoint, shape)
     return _Rates(sequential, ours, parsed, cpu, parsed_cpu)
 
