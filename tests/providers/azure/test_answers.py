@@ -394,7 +394,7 @@ async def test_foreign_answers(connect_azure: ConnectAzure, reply: bytes) -> Non
             lambda: azure.write("container/dir/", body(b""), OPTIONS),
             lambda: upload.write_part(part, body(b"x")),
             lambda: upload.finish([PartReceipt(part, None, 1)], None),
-            lambda: azure.resume_upload("container/name", "id", [], OPTIONS),
+            lambda: azure.resume_upload("container/name", "id", [PartReceipt(part, None, 1)], OPTIONS),
             lambda: azure.copy(SOURCE, "container/to", OPTIONS),
             lambda: azure.delete_one("container/name"),
             lambda: azure.delete(["container/a", "container/b"]),
