@@ -76,7 +76,8 @@ class LocalProvider(Provider):
         kept_checksums: KeptChecksums | None = None,
     ) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks, kept_checksums=kept_checksums)
-        self.features = replace(_FEATURES, checksum=kept_checksums is not None)
+        if kept_checksums is not None:
+            self.features = replace(self.features, checksum=True)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
         self._reads_back = False

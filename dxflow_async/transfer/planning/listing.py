@@ -144,7 +144,7 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
     """Returns whether a listing may be requested in several places, by the order of the service.
 
     The service is asked for its order once, by keys that were listed. Where these stand alike in both orders, nothing
-    can be asked, and the listing may be cut as long as no others come.
+    can be asked: behind ends that were chosen in the wrong order, keys that come later would be left out.
     """
     if provider.features.key_order or provider.features.directory_order is not None:
         return True
@@ -154,7 +154,7 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
         provider.features = replace(provider.features, directory_order=order or None)
         return order
     if (asked := question(prefix, keys)) is None:
-        return True
+        return False
     twin = copy(provider)
     twin.features = replace(provider.features, directory_order=asked.directories)
     try:
@@ -177,7 +177,7 @@ def _rest(
 ) -> AsyncGenerator[Page, None]:
     """Returns a page and those after it, requested in the way that the provider can."""
     if provider.features.list_after:
-        directories = False if provider.features.key_order else provider.features.directory_order
+        directories = not provider.features.key_order and provider.features.directory_order is True
         return list_in_parallel(get.call, prefix, page, go_on=get.page, start_after=get.after, directories=directories)
     if not provider.features.list_directories:
         return _read_ahead(get.page, page)

@@ -21,7 +21,7 @@ from anyio import CancelScope
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
-from dxflow_async.providers.common.listing_orders import by_directories, from_directories, orders_differ
+from dxflow_async.providers.common.listing_orders import by_directories, from_directories
 from dxflow_async.providers.contract import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
@@ -92,7 +92,7 @@ async def list_in_parallel(
     *,
     go_on: Callable[[Any], Coroutine[Any, Any, Page]],
     start_after: Callable[[str], Coroutine[Any, Any, Page]],
-    directories: bool | None = False,
+    directories: bool = False,
 ) -> AsyncGenerator[Page, None]:
     """Yields a page and those after it, in the order of their keys.
 
@@ -105,8 +105,7 @@ async def list_in_parallel(
         begun: a page of the listing with entries and a cursor.
         go_on: returns the page of a cursor.
         start_after: returns the first page of the keys above one.
-        directories: the service lists in the order of directories. None: that is not known, since the names so far
-            stand alike in both orders; the listing is cut no more once others come.
+        directories: the service lists in the order of directories.
 
     Raises:
         StorageError: a page could not be fetched. The entries before it are right.
@@ -131,10 +130,9 @@ class _Listing:
         go_on: Callable[[Any], Coroutine[Any, Any, Page]],
         start_after: Callable[[str], Coroutine[Any, Any, Page]],
         *,
-        directories: bool | None,
+        directories: bool,
     ) -> None:
-        self._directories = bool(directories)
-        self._order_is_known = directories is not None
+        self._directories = directories
         keys = self._ordered(begun.entries)
         self._space = KeySpace(by_directories(prefix), by_directories("/")) if directories else KeySpace(prefix)
         self._space.learn(keys)
@@ -285,7 +283,9 @@ class _Listing:
         found.cursor, found.ended = page.cursor, page.cursor is None
         beyond: Sequence[Entry] = ()
         if entries:
-            self._learn(found, keys)
+            for earlier in self._ranges[: self._ranges.index(found)]:
+                earlier.unbounded = False
+            self._space.learn(keys)
             found.position, found.page = keys[-1], (keys[0], keys[-1])
             if high is not None and keys[-1] > high:
                 cut = bisect_right(keys, high)
@@ -298,13 +298,6 @@ class _Listing:
             self._compare(found, Page(beyond, page.cursor))
         elif page.cursor is None and (entries or not began):
             self._end_after(found)
-
-    def _learn(self, found: _Range, keys: Sequence[str]) -> None:
-        for earlier in self._ranges[: self._ranges.index(found)]:
-            earlier.unbounded = False
-        if not self._order_is_known and orders_differ(keys):
-            self._order_is_known, self._cutting = True, False
-        self._space.learn(keys)
 
     def _compare(self, found: _Range, beyond: Page) -> None:
         """Compares what a range has seen beyond its end with what the next ones begin with.
