@@ -58,7 +58,7 @@ class Place(NamedTuple):
         check_key(key, provider=provider.name, operation=operation, byte_names=byte_names, any_names=any_names)
         reason = None
         if provider.features.buckets and not key.partition("/")[2]:
-            reason = "it names a bucket, and no object in it; write /bucket/name; the cloud's own tools make buckets"
+            reason = "it names a bucket, which its cloud's own tools make, such as aws s3 mb; write /bucket/name"
         elif key.endswith("/") and not directory:
             reason = "the name of something with content must not end in a slash; give the whole name"
         if reason is not None:
