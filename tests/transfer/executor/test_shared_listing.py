@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,19 @@ async def test_each_object_is_copied_once(tmp_path: Path, shape: str) -> None:
     assert len(ranges(pool)) > 3
     assert sum(len(shard.items) for shard in pool.shards) <= 30
     assert not list((tmp_path / "jobs").glob("*.sqlite3"))
+
+
+async def test_services_of_unknown_order(tmp_path: Path) -> None:
+    """Where the order of a service is not known, this process lists: a key may come too late for its range."""
+    pool = LosingExecutor()
+    async with opened(tmp_path, SHAPES["digests"]) as (server, session):
+        location = await session._resolver.resolve("aws:/bucket/source/", "private")
+        assert location.area is not None
+        location.area.provider.features = replace(location.area.provider.features, key_order=False)
+        report = await copied(session, pool)
+        assert content(server, "copy/") == content(server, "source/")
+    assert len(report) == len(SHAPES["digests"])
+    assert not ranges(pool)
 
 
 async def test_a_range_ends_with_its_last_key(tmp_path: Path) -> None:

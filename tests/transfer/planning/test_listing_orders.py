@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dxflow_async import AsyncSession
+from dxflow_async.exceptions import ServiceError
 from dxflow_async.providers.common.listing_orders import by_directories, from_directories, question
 from tests.servers import SeaweedFS
 from tests.sessions import settings_for
 from tests.transfer.planning.listed_keys import ListedKeys, run_on_its_own_clock
+from tests.transfer.planning.listed_provider import ListedProvider
 
 NAMES = st.lists(st.text("a-./0z\u00e9", min_size=1, max_size=6), min_size=1, max_size=3).map("/".join)
 KEYS = st.sets(NAMES.filter(lambda key: "//" not in f"/{key}"), min_size=1, max_size=60)
@@ -39,6 +44,60 @@ def test_the_order_is_told_by_keys(keys: set[str], order: Callable[[str], str]) 
         return
     behind = listed[bisect_right(listed, order(asked.after), key=order) :]
     assert (asked.key in behind) == (asked.directories == (order is by_directories))
+
+
+MANY = [f"a{at:03}{middle}{number}" for at in range(60) for middle in "/-" for number in range(30)]
+
+
+@pytest.mark.parametrize("keys", [MANY, [key for key in MANY if "-" not in key]], ids=["dashes", "directories only"])
+@pytest.mark.parametrize("directories", [False, True])
+def test_a_service_is_asked_for_its_order(keys: list[str], directories: bool) -> None:
+    """A long listing asks once what the order is, and then finds each key in it, several at a time."""
+    listing = ListedKeys(sorted(keys), page_size=50, directories=directories)
+    provider = ListedProvider(listing)
+    found, seconds = run_on_its_own_clock(provider.listed())
+    assert found == listing.keys
+    assert provider.features.directory_order is directories
+    assert seconds < len(keys) / 50 * 0.04
+
+
+@pytest.mark.parametrize("directories", [False, True])
+def test_a_key_that_is_deleted_before_it_is_asked_for(directories: bool) -> None:
+    """If the key by which the service is asked goes in that moment, nothing is concluded, and none is missed."""
+    listing = ListedKeys(sorted(MANY), page_size=50, directories=directories)
+    provider, asked = ListedProvider(listing), question("", listing.keys[:100])
+    assert asked is not None
+
+    def delete() -> None:
+        if listing.requests == 3 and asked.key in listing.keys:
+            listing.keys.remove(asked.key)
+
+    listing.before_answer = delete
+    found, _ = run_on_its_own_clock(provider.listed())
+    assert [key for key in found if key != asked.key] == listing.keys
+    assert provider.features.directory_order in (None, directories)
+
+
+def test_names_that_tell_nothing() -> None:
+    """Where the first names stand alike in both orders, the listing is not cut: others may follow that do not."""
+    first = [f"{number:04}" for number in range(300)]
+    others = [f"{number:04}{end}" for number in range(300, 600) for end in ("/a", "/b", "-1", "-2")]
+    listing = ListedKeys(first + others, page_size=40, directories=True)
+    provider = ListedProvider(listing)
+    found, _ = run_on_its_own_clock(provider.listed())
+    assert found == listing.keys
+    assert listing.requests <= len(listing.keys) / 40 + 2
+
+
+@pytest.mark.parametrize("page_size", [10, 40])
+def test_an_order_that_was_taken_for_another(page_size: int) -> None:
+    """If the service is taken for one of the other order, no key is listed twice without an error."""
+    listing = ListedKeys(MANY, page_size=page_size, directories=True)
+    provider = ListedProvider(listing)
+    provider.features = replace(provider.features, directory_order=False)
+    with suppress(ServiceError):
+        found, _ = run_on_its_own_clock(provider.listed())
+        assert len(set(found)) == len(found)
 
 
 @given(NAMES)

@@ -205,6 +205,18 @@ async def test_pages_ahead_are_bounded() -> None:
         assert requests < 100 + 100
 
 
+async def test_pages_ahead_are_bounded_where_nothing_is_cut() -> None:
+    """Also a listing that goes on in one place waits for its caller."""
+    listing = ListedKeys(keys_of("counted", 50_000), delay=0, honest=False)
+    first = await listing.page("")
+    async with aclosing(list_in_parallel(CALL, "", first, go_on=listing.page, start_after=listing.after)) as pages:
+        for _ in range(3):
+            await anext(pages)
+        for _ in range(2000):
+            await asyncio.sleep(0)
+        assert listing.requests <= 3 + 64
+
+
 async def test_pages_of_hidden_keys_are_passed() -> None:
     """Pages without entries in the middle of a listing end nothing."""
     keys = keys_of("counted", 5000)
