@@ -108,6 +108,8 @@ def test_more_is_logged_with_vv(
             caplog.clear()
             outcome = command("cp", flag, source, goal)
             assert outcome.status == 5
+            items = [each.getMessage() for each in caplog.records if each.name == "dxflow_async.items"]
+            assert [line.count("failed") for line in items] == ([1] if source == "file" else []), items
             again = [line for line in caplog.messages if "attempt 2 follows in" in line]
             assert bool(again) == retries
             assert all("127.0.0.1:9 refused the connection" in line for line in again)
