@@ -126,24 +126,23 @@ def report_failure(error: Exception | str, most: int | None = _MAX_ITEMS_SHOWN) 
 
     Args:
         error: the error, or its text.
-        most: the number of failed items to print; None for all of them.
+        most: the number of failed items to print below the message; None for all of them.
     """
     complain(error)
     if not isinstance(error, TransferError):
         return
     failed = error.report.failed
-    if len(failed) == 1 and str(failed[0].error) in str(error):
-        return  # the message has it
+    shown = failed[1:] if failed and str(failed[0].error) in str(error) else failed  # the message has the first one
     many = [(text, items) for text, items in error.report.failure_groups() if len(items) > _FEW_EQUAL]
     if many and most is not None:
         for text, items in many:
             write_line(f"  {len(items)} x {text} (such as {printable(items[0].source)})", sys.stderr)
         grouped = {id(item) for _, items in many for item in items}
-        failed = [each for each in failed if id(each) not in grouped]
-    for result in failed[:most]:
+        shown = [each for each in shown if id(each) not in grouped]
+    for result in shown[:most]:
         write_line(f"  {printable(str(result.error))}", sys.stderr)
-    if most is not None and len(failed) > most:
-        write_line(f"  and {len(failed) - most} more", sys.stderr)
+    if most is not None and len(shown) > most:
+        write_line(f"  and {len(shown) - most} more", sys.stderr)
 
 
 def status_of(error: Exception) -> int:
