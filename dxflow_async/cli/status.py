@@ -16,6 +16,7 @@ from dxflow_async.exceptions import (
     AuthenticationError,
     ConfigurationError,
     DxflowError,
+    JobNotFoundError,
     NetworkError,
     NotFoundError,
     StallTimeoutError,
@@ -152,12 +153,12 @@ def status_of(error: Exception) -> int:
     """
     if isinstance(error, TransferError):
         return common_status(status_of(result.error) for result in error.report.failed if result.error is not None)
+    if isinstance(error, UnitNotFoundError | JobNotFoundError):
+        return NOT_FOUND
     if isinstance(error, ConfigurationError):
         return USAGE
     if isinstance(error, NotFoundError):
         return FAILED if error.operation in ("write", "make directory") else NOT_FOUND
-    if isinstance(error, UnitNotFoundError):
-        return NOT_FOUND
     if isinstance(error, AccessDeniedError | AuthenticationError):
         return DENIED
     return NETWORK if isinstance(error, NetworkError | StallTimeoutError) else FAILED
