@@ -2,6 +2,7 @@
 
     DxflowError
     ├─ ConfigurationError(ValueError)        a wrong setting, raised before any I/O
+    │  └─ JobNotFoundError(LookupError)      there is no such job
     ├─ AuthenticationError(PermissionError)  a wrong e-mail address, password or secret
     ├─ SessionClosedError(RuntimeError)      a session was used after it was closed, or in a forked process
     │  └─ SessionLoopError                   a session was used in another event loop than its own
@@ -47,6 +48,7 @@ __all__ = [
     "DxflowError",
     "ExecutorError",
     "JobBusyError",
+    "JobNotFoundError",
     "NetworkError",
     "NotFoundError",
     "PreconditionFailedError",
@@ -82,6 +84,10 @@ class DxflowError(Exception):
 
 class ConfigurationError(DxflowError, ValueError):
     """A setting is wrong; the message names it, its value and what is allowed."""
+
+
+class JobNotFoundError(ConfigurationError, LookupError):
+    """There is no job with that id; the message says how to list the jobs."""
 
 
 class AuthenticationError(DxflowError, PermissionError):

@@ -179,7 +179,8 @@ class AsyncSession(AsyncLocationCalls):
             timeout, on_cancel, processes, executor, credentials, shared: as for `copy`.
 
         Raises:
-            ConfigurationError: there is no such job, a newer version wrote it, or it needs another account or settings.
+            JobNotFoundError: there is no such job.
+            ConfigurationError: a newer version wrote it, or it needs another account or settings.
             JobBusyError: another process works on it.
             TransferError: some item failed; the job is kept.
 

@@ -16,6 +16,7 @@ from dxflow_async.exceptions import (
     AuthenticationError,
     ConfigurationError,
     DxflowError,
+    JobNotFoundError,
     NetworkError,
     NotFoundError,
     StallTimeoutError,
@@ -126,24 +127,23 @@ def report_failure(error: Exception | str, most: int | None = _MAX_ITEMS_SHOWN) 
 
     Args:
         error: the error, or its text.
-        most: the number of failed items to print; None for all of them.
+        most: the number of failed items to print below the message; None for all of them.
     """
     complain(error)
     if not isinstance(error, TransferError):
         return
     failed = error.report.failed
-    if len(failed) == 1 and str(failed[0].error) in str(error):
-        return  # the message has it
+    shown = failed[1:] if failed and str(failed[0].error) in str(error) else failed  # the message has the first one
     many = [(text, items) for text, items in error.report.failure_groups() if len(items) > _FEW_EQUAL]
     if many and most is not None:
         for text, items in many:
             write_line(f"  {len(items)} x {text} (such as {printable(items[0].source)})", sys.stderr)
         grouped = {id(item) for _, items in many for item in items}
-        failed = [each for each in failed if id(each) not in grouped]
-    for result in failed[:most]:
+        shown = [each for each in shown if id(each) not in grouped]
+    for result in shown[:most]:
         write_line(f"  {printable(str(result.error))}", sys.stderr)
-    if most is not None and len(failed) > most:
-        write_line(f"  and {len(failed) - most} more", sys.stderr)
+    if most is not None and len(shown) > most:
+        write_line(f"  and {len(shown) - most} more", sys.stderr)
 
 
 def status_of(error: Exception) -> int:
@@ -153,12 +153,12 @@ def status_of(error: Exception) -> int:
     """
     if isinstance(error, TransferError):
         return common_status(status_of(result.error) for result in error.report.failed if result.error is not None)
+    if isinstance(error, UnitNotFoundError | JobNotFoundError):
+        return NOT_FOUND
     if isinstance(error, ConfigurationError):
         return USAGE
     if isinstance(error, NotFoundError):
         return FAILED if error.operation in ("write", "make directory") else NOT_FOUND
-    if isinstance(error, UnitNotFoundError):
-        return NOT_FOUND
     if isinstance(error, AccessDeniedError | AuthenticationError):
         return DENIED
     return NETWORK if isinstance(error, NetworkError | StallTimeoutError) else FAILED

@@ -45,6 +45,11 @@ def _message(error: CycloptsError) -> str:
         return f"{name} = {error.token.value!r} is not allowed; it must be {_allowed(error.target_type)}"
     text = " ".join(str(error).split()).rstrip(".")
     text = re.sub(r"\.? Available commands: .*", "", text)
+    if isinstance(error, UnknownCommandError):
+        # An option before the command is read as the name of one.
+        text = re.sub(
+            r'^Unknown command "(-[^"]+)"', r"Unknown option: \1; options are written after the command", text
+        )
     if (advice := _advice(error)) is not None:
         text = f"{re.sub(r'[.]? Did you mean .*', '', text)}; {advice}"
     text = re.sub(r'\. Did you mean "?(.+?)"?\?', r"; did you mean \1?", text)

@@ -19,6 +19,7 @@ from dxflow_async.exceptions import (
     ConfigurationError,
     DxflowError,
     JobBusyError,
+    JobNotFoundError,
     NetworkError,
     NotFoundError,
     PreconditionFailedError,
@@ -65,6 +66,7 @@ _ERRORS: tuple[tuple[type[DxflowError], int, str], ...] = (
     (SessionClosedError, 401, "signed_out"),
     (JobBusyError, 409, "busy"),
     (ComputeUnitError, 409, "unit"),
+    (JobNotFoundError, 404, "not_found"),
     (ConfigurationError, 400, "not_allowed"),
 )
 

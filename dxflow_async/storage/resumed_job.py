@@ -79,7 +79,8 @@ def open_job(resources: Resources, job_id: str) -> JobFile:
     """Opens a job's file for this process only. Blocks.
 
     Raises:
-        ConfigurationError: there is no such job, or a newer version wrote it.
+        JobNotFoundError: there is no such job.
+        ConfigurationError: a newer version wrote it.
         JobBusyError: another process works on it.
     """
     settings = resources.settings

@@ -481,7 +481,7 @@ class Engine:
 
 def _log_item(result: TransferResult) -> None:
     if result.error is not None:
-        _items_log.info("failed %s", result.error)
+        _items_log.info("%s", result.error)
     elif result.skipped is not None:
         _items_log.info("skipped %s: %s", printable(result.source), printable(result.skipped))
     else:

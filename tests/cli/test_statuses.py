@@ -90,6 +90,15 @@ def test_the_settings_are_tested(
     assert command("config", "test").status == 2
 
 
+@pytest.mark.parametrize("name", ["show", "resume", "clean"])
+def test_a_job_that_is_not_there_is_not_found(command: Command, name: str) -> None:
+    """It is 3, as an object that does not exist, for people and as JSON."""
+    outcome = command("jobs", name, "20260101-000000-abcdef", "--json")
+    (row,) = map(json.loads, outcome.stdout.splitlines())
+    assert (outcome.status, row["status"], row["error"]) == (3, 3, "JobNotFoundError")
+    assert "jobs list" in outcome.stderr
+
+
 def test_more_is_logged_with_vv(
     command: Command,
     places: dict[str, str],
@@ -108,6 +117,8 @@ def test_more_is_logged_with_vv(
             caplog.clear()
             outcome = command("cp", flag, source, goal)
             assert outcome.status == 5
+            items = [each.getMessage() for each in caplog.records if each.name == "dxflow_async.items"]
+            assert [line.count("failed") for line in items] == ([1] if source == "file" else []), items
             again = [line for line in caplog.messages if "attempt 2 follows in" in line]
             assert bool(again) == retries
             assert all("127.0.0.1:9 refused the connection" in line for line in again)

@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import AsyncSession, ConfigurationError, JobBusyError, Settings, TransferError, TransferReport
+from dxflow_async import (
+    AsyncSession,
+    ConfigurationError,
+    JobBusyError,
+    JobNotFoundError,
+    Settings,
+    TransferError,
+    TransferReport,
+)
 from tests.faults.killed_processes import until
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, tasks, unfinished_uploads
@@ -113,7 +121,7 @@ async def test_failed_items_are_tried_again(session: AsyncSession, home: Path, p
     (job,) = await session.jobs()
     assert (report.job_id, job.operation, job.done, job.failed, job.pid) == (job.id, "upload_many", 5, 2, None)
     assert await session.jobs(job.id) == [job]
-    with pytest.raises(ConfigurationError, match="does not exist"):
+    with pytest.raises(JobNotFoundError, match="does not exist"):
         await session.jobs(job.id, "0123abcd")
     assert set(job.failures) == {str(tree / "005"), str(tree / "006")}
     (tree / "005").write_bytes(b"late")

@@ -39,7 +39,8 @@ __all__ = [
 
 UNKNOWN_HEADER_CODES = {"NotImplemented", "InvalidArgument", "InvalidRequest", "UnsupportedHeader"}
 
-_RIGHTS = "check the credentials' rights on this bucket, and set AWS.requester_pays = true if it makes its readers pay"
+_PAID = "set AWS.requester_pays = true if it makes its readers pay"
+_RIGHTS = f"check the credentials' rights on this bucket, and {_PAID}"
 _REPLACED = ErrorRow(PreconditionFailedError, "the object was replaced in the meantime; start again")
 _DAMAGED = ErrorRow(ChecksumMismatchError, "the bytes changed on the way")
 _SLOWER = ErrorRow(ThrottledError, SLOWER)
@@ -198,7 +199,7 @@ _STATUSES: dict[int, ErrorRow] = {
     301: _REGION,
     307: _REGION,
     401: ErrorRow(AccessDeniedError, "check the credentials"),
-    403: ErrorRow(AccessDeniedError, f"check the credentials; {_RIGHTS}"),
+    403: ErrorRow(AccessDeniedError, f"check the credentials and their rights on this bucket, and {_PAID}"),
     404: ErrorRow(NotFoundError, "check the path"),
     409: ErrorRow(StorageError, "another request changed it at the same time; try again"),
     412: _REPLACED,

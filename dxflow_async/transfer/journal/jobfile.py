@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from dxflow_async.concurrency.descriptors import wait_for_descriptors
 from dxflow_async.durability import SyncedDirectories, sync_path
-from dxflow_async.exceptions import ConfigurationError, JobBusyError
+from dxflow_async.exceptions import ConfigurationError, JobBusyError, JobNotFoundError
 from dxflow_async.models import JobInfo
 from dxflow_async.transfer.journal.lock import JobLock
 from dxflow_async.transfer.journal.queries import JobQueries, job_info, upload_ids
@@ -110,7 +110,8 @@ class JobFile(JobQueries):
             durable: what is written to it is on disk when `write` returns.
 
         Raises:
-            ConfigurationError: there is no such job, or a newer version of this program wrote its file.
+            JobNotFoundError: there is no such job.
+            ConfigurationError: a newer version of this program wrote its file.
             DamagedJobFile: the file cannot be understood.
             JobBusyError: another process, which the error names, works on the job.
         """
@@ -243,7 +244,7 @@ def new_id() -> str:
 def _check_exists(path: Path, job_id: str) -> None:
     # An id is a name and never a path.
     if os.sep in job_id or "\0" in job_id or not os.path.lexists(path):
-        raise ConfigurationError(f"job = {job_id!r} does not exist; `dxflow-async jobs list` shows the jobs that do")
+        raise JobNotFoundError(f"job = {job_id!r} does not exist; `dxflow-async jobs list` shows the jobs that do")
     if not path.is_file():
         raise DamagedJobFile(path, "it is not a regular file")
 

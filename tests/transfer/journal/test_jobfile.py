@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async.exceptions import ConfigurationError, JobBusyError
+from dxflow_async.exceptions import ConfigurationError, JobBusyError, JobNotFoundError
 from dxflow_async.providers.contract import Part, PartReceipt
 from dxflow_async.transfer.journal import jobfile, schema
 from dxflow_async.transfer.journal.jobfile import JobFile, directory_of, job_ids
@@ -185,7 +185,7 @@ def test_another_file_is_refused(data: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize("job_id", ["unknown", "../jobs/unknown", "/etc/passwd"])
 def test_an_unknown_id_is_refused(job_id: str, tmp_path: Path) -> None:
     """An id is a name, not a path; of one that is not there the error says where to look."""
-    with pytest.raises(ConfigurationError, match="jobs list"):
+    with pytest.raises(JobNotFoundError, match="jobs list"):
         JobFile.open(tmp_path, job_id, "0")
 
 
