@@ -12,7 +12,7 @@ from typing import Any
 
 from anyio import CancelScope
 
-from dxflow_async.exceptions import AccessDeniedError, NotFoundError, UnsupportedError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.common.confirm import check_names, contradiction
 from dxflow_async.providers.common.listing_orders import by_directories, question
 from dxflow_async.providers.contract import Entry, Page, Provider
@@ -144,7 +144,7 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
     """Returns whether a listing may be requested in several places, by the order of the service.
 
     The service is asked for its order once, by keys that were listed. Where these stand alike in both orders, nothing
-    can be asked, and the listing may be cut as long as no others come.
+    can be asked, and the listing may be cut as long as no others come. It is not cut where the question is refused.
     """
     if provider.features.key_order or provider.features.directory_order is not None:
         return True
@@ -159,15 +159,16 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
     twin.features = replace(provider.features, directory_order=asked.directories)
     try:
         found = await get.of(twin).after(asked.after)
-    except UnsupportedError:
-        provider.features = replace(provider.features, list_after=False)
+        is_there = any(each.key == asked.key for each in found.entries)
+        if not is_there:
+            before = keys.index(asked.key) - 1
+            again = await (get.page(None) if before < 0 else get.after(keys[before]))
+            if all(each.key != asked.key for each in again.entries):
+                return False  # it was deleted meanwhile, so the answer tells nothing
+    except StorageError as error:
+        if isinstance(error, UnsupportedError):
+            provider.features = replace(provider.features, list_after=False)
         return False
-    is_there = any(each.key == asked.key for each in found.entries)
-    if not is_there:
-        before = keys.index(asked.key) - 1
-        again = await (get.page(None) if before < 0 else get.after(keys[before]))
-        if all(each.key != asked.key for each in again.entries):
-            return False  # it was deleted meanwhile, so the answer tells nothing
     provider.features = replace(provider.features, directory_order=asked.directories == is_there)
     return True
 

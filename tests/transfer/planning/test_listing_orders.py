@@ -6,11 +6,14 @@ from bisect import bisect_right
 from collections.abc import Callable
 from pathlib import Path
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dxflow_async import AsyncSession
 from dxflow_async.providers.common.listing_orders import by_directories, from_directories, question
+from dxflow_async.providers.http import Call
+from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
 from tests.servers import SeaweedFS
 from tests.sessions import settings_for
 from tests.transfer.planning.listed_keys import ListedKeys, run_on_its_own_clock
@@ -26,6 +29,49 @@ def test_every_key_once_in_the_order_of_directories(keys: set[str], page_size: i
     listing = ListedKeys(list(keys), page_size=page_size, directories=True)
     found, _ = run_on_its_own_clock(listing.listed())
     assert found == sorted(keys, key=by_directories)
+
+
+@given(keys=KEYS, page_size=st.integers(1, 4), directories=st.booleans())
+@example(keys={"da/1", "da-1"}, page_size=1, directories=True)
+@settings(max_examples=100)
+def test_the_order_shows_late(keys: set[str], page_size: int, *, directories: bool) -> None:
+    """Where names that stand otherwise in each order come late, each key is listed once, in the service's order."""
+    first = [f"A{number:03}" for number in range(60)]
+    later = [f"b/{number:03}" for number in range(60)]
+    listing = ListedKeys(sorted([*first, *later, *keys]), page_size=page_size, directories=directories)
+    found, _ = run_on_its_own_clock(listing.listed(order_is_known=False))
+    assert found == listing.keys
+
+
+def test_names_of_the_directory_itself_tell_no_order() -> None:
+    """A listing below a name that has a dash is cut, too, where the order is not known."""
+    keys = [f"my-data/{number:05}" for number in range(10_000)]
+
+    async def listed(listing: ListedKeys) -> list[str]:
+        call, begun = Call("TEST", "list", "/my-data/"), await listing.page("")
+        pages = list_in_parallel(
+            call, "my-data/", begun, go_on=listing.page, start_after=listing.after, directories=None
+        )
+        return [entry.key async for page in pages for entry in page.entries]
+
+    found, seconds = run_on_its_own_clock(listed(ListedKeys(keys)))
+    assert found == keys
+    assert seconds < 100 * 0.04 / 3
+
+
+@pytest.mark.parametrize("byte_order", [False, True])
+def test_a_start_that_is_ignored_tells_no_order(*, byte_order: bool) -> None:
+    """A listing that goes on by cursors has each key, although the service seemed to have the other order."""
+    keys = [f"a{middle}{number:03}" for middle in "-/" for number in range(500)]
+
+    class Otherwise(ListedKeys):
+        def __init__(self) -> None:
+            super().__init__(sorted(keys), honest=False, directories=not byte_order)
+            self._directories = byte_order  # as the question was answered
+
+    listing = Otherwise()
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == listing.keys
 
 
 @given(KEYS, st.sampled_from([str, by_directories]))
