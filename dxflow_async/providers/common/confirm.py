@@ -14,7 +14,7 @@ It may be retried, because the next answer may come from the service.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -185,14 +185,20 @@ def entries_after(provider: Provider, call: Call, page: Page, after: str) -> Pag
         UnsupportedError: the page ends before the key, so the service ignores where it is to begin; or it is empty and
             not the last one, which shows nothing. The provider's features have no `list_after` from now on.
     """
-    entries, order = page.entries, by_directories if provider.features.directory_order else str
-    start = order(after)
-    if (entries and order(entries[0].key) > start) or (not entries and page.cursor is None):
+    entries, features = page.entries, provider.features
+    orders: Sequence[Callable[[str], str]] = (by_directories,) if features.directory_order else (str,)
+    if features.directory_order is None and not features.key_order:
+        orders = (str, by_directories)  # what is behind the key in one of them may be so
+    starts = [(order, order(after)) for order in orders]
+    if (entries and all(order(entries[0].key) > start for order, start in starts)) or (
+        not entries and page.cursor is None
+    ):
         return page
-    if not entries or order(entries[-1].key) < start:
-        provider.features = replace(provider.features, list_after=False)
+    if not entries or all(order(entries[-1].key) < start for order, start in starts):
+        provider.features = replace(features, list_after=False)
         raise call.error(UnsupportedError, "the service does not begin the listing at the requested key")
-    return Page([entry for entry in entries if order(entry.key) > start], page.cursor)
+    behind = [entry for entry in entries if any(order(entry.key) > start for order, start in starts)]
+    return Page(behind, page.cursor)
 
 
 async def extent(

@@ -6,13 +6,16 @@ objects as files, such as SeaweedFS, list what is in a directory where its name 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["Question", "by_directories", "from_directories", "question"]
+__all__ = ["Question", "by_directories", "from_directories", "orders_differ", "question"]
 
 _SEPARATOR = "\0"
 """Keys do not contain it, and nothing comes before it."""
+
+_BEFORE_SLASH = re.compile(r"[\0-.]")
 
 _LAST = "\U0010fffd"
 """No name begins with anything behind it."""
@@ -52,6 +55,15 @@ class Question(NamedTuple):
     after: str
     key: str
     directories: bool
+
+
+def orders_differ(keys: Iterable[str]) -> bool:
+    """Returns whether some key has a character before the slash, so that the two orders may differ.
+
+    Args:
+        keys: of a page.
+    """
+    return any(map(_BEFORE_SLASH.search, keys))
 
 
 def question(prefix: str, keys: Sequence[str]) -> Question | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from anyio import CancelScope
 
-from dxflow_async.exceptions import AccessDeniedError, NotFoundError, UnsupportedError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.common.confirm import check_names, contradiction
 from dxflow_async.providers.common.listing_orders import by_directories, question
 from dxflow_async.providers.contract import Entry, Page, Provider
@@ -144,7 +144,7 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
     """Returns whether a listing may be requested in several places, by the order of the service.
 
     The service is asked for its order once, by keys that were listed. Where these stand alike in both orders, nothing
-    can be asked: behind ends that were chosen in the wrong order, keys that come later would be left out.
+    can be asked, and the listing may be cut as long as no others come. It is not cut where the question is refused.
     """
     if provider.features.key_order or provider.features.directory_order is not None:
         return True
@@ -154,20 +154,21 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
         provider.features = replace(provider.features, directory_order=order or None)
         return order
     if (asked := question(prefix, keys)) is None:
-        return False
+        return True
     twin = copy(provider)
     twin.features = replace(provider.features, directory_order=asked.directories)
     try:
         found = await get.of(twin).after(asked.after)
-    except UnsupportedError:
-        provider.features = replace(provider.features, list_after=False)
+        is_there = any(each.key == asked.key for each in found.entries)
+        if not is_there:
+            before = keys.index(asked.key) - 1
+            again = await (get.page(None) if before < 0 else get.after(keys[before]))
+            if all(each.key != asked.key for each in again.entries):
+                return False  # it was deleted meanwhile, so the answer tells nothing
+    except StorageError as error:
+        if isinstance(error, UnsupportedError):
+            provider.features = replace(provider.features, list_after=False)
         return False
-    is_there = any(each.key == asked.key for each in found.entries)
-    if not is_there:
-        before = keys.index(asked.key) - 1
-        again = await (get.page(None) if before < 0 else get.after(keys[before]))
-        if all(each.key != asked.key for each in again.entries):
-            return False  # it was deleted meanwhile, so the answer tells nothing
     provider.features = replace(provider.features, directory_order=asked.directories == is_there)
     return True
 
@@ -177,7 +178,7 @@ def _rest(
 ) -> AsyncGenerator[Page, None]:
     """Returns a page and those after it, requested in the way that the provider can."""
     if provider.features.list_after:
-        directories = not provider.features.key_order and provider.features.directory_order is True
+        directories = False if provider.features.key_order else provider.features.directory_order
         return list_in_parallel(get.call, prefix, page, go_on=get.page, start_after=get.after, directories=directories)
     if not provider.features.list_directories:
         return _read_ahead(get.page, page)

@@ -21,7 +21,7 @@ from anyio import CancelScope
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
-from dxflow_async.providers.common.listing_orders import by_directories, from_directories
+from dxflow_async.providers.common.listing_orders import by_directories, from_directories, orders_differ
 from dxflow_async.providers.contract import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
@@ -92,7 +92,7 @@ async def list_in_parallel(
     *,
     go_on: Callable[[Any], Coroutine[Any, Any, Page]],
     start_after: Callable[[str], Coroutine[Any, Any, Page]],
-    directories: bool = False,
+    directories: bool | None = False,
 ) -> AsyncGenerator[Page, None]:
     """Yields a page and those after it, in the order of their keys.
 
@@ -105,7 +105,8 @@ async def list_in_parallel(
         begun: a page of the listing with entries and a cursor.
         go_on: returns the page of a cursor.
         start_after: returns the first page of the keys above one.
-        directories: the service lists in the order of directories.
+        directories: the service lists in the order of directories. None: that is not known, since the names so far
+            stand alike in both orders; the listing goes on by cursors from the first page that has others.
 
     Raises:
         StorageError: a page could not be fetched. The entries before it are right.
@@ -130,9 +131,13 @@ class _Listing:
         go_on: Callable[[Any], Coroutine[Any, Any, Page]],
         start_after: Callable[[str], Coroutine[Any, Any, Page]],
         *,
-        directories: bool,
+        directories: bool | None,
     ) -> None:
-        self._directories = directories
+        self._directories = bool(directories)
+        self._order_is_known = directories is not None
+        self._in_doubt = False
+        """The service need not list in the order that was assumed: a page has to go back in both to be refused."""
+        self._below = len(prefix)
         keys = self._ordered(begun.entries)
         self._space = KeySpace(by_directories(prefix), by_directories("/")) if directories else KeySpace(prefix)
         self._space.learn(keys)
@@ -175,9 +180,16 @@ class _Listing:
     def _check_order(self, entries: Sequence[Entry]) -> None:
         """Refuses a page that goes back: its keys, or those before, were listed in another order than was assumed."""
         first, last = self._ordered((entries[0], entries[-1]))
-        if first <= self._listed:
+        if self._goes_back(first, self._listed):
             raise contradiction(self._call, "a page goes back to keys that are listed already")
         self._listed = last
+
+    def _goes_back(self, first: str, listed: str) -> bool:
+        """Returns whether a page begins with what is listed already."""
+        if first > listed or not (self._in_doubt or self._has_unlike((first,))):
+            return first <= listed
+        other = from_directories if self._directories else by_directories
+        return other(first) <= other(listed)
 
     async def aclose(self) -> None:
         """Ends the requests that nobody waits for; their errors are dropped."""
@@ -195,7 +207,8 @@ class _Listing:
         index = 0
         while index < len(self._ranges) and len(self._running) < min(_REQUESTS, self._pages):
             found = self._ranges[index]
-            if (index or found.pages) and self._buffered + len(self._running) >= _BUFFERED:
+            full = self._buffered + len(self._running) >= _BUFFERED
+            if full and (index or found.pages or found.request is not None):
                 return
             if found.request is None and not found.ended and found.error is None:
                 self._request(found)
@@ -242,7 +255,7 @@ class _Listing:
         if short and not last:
             return None
         middle = self._space.middle(found.position, found.high, *found.page, wide=short)
-        if middle is None:
+        if middle is None or self._has_unlike((middle,)):
             return None
         later = _Range(middle, found.high, found.page)
         later.unbounded = found.unbounded
@@ -254,18 +267,19 @@ class _Listing:
         found.request = None
         try:
             page = request.result()
-            if page.entries and self._ordered(page.entries[:1])[0] <= found.position:
+            if page.entries and self._goes_back(self._ordered(page.entries[:1])[0], found.position):
                 raise contradiction(self._call, "a page goes back to keys that are listed already")
         except Exception as error:  # noqa: BLE001 - raised to the caller when it has all entries before it
-            if self._begun is None or not isinstance(error, UnsupportedError):
+            if found.cursor is not None or not isinstance(error, UnsupportedError):
                 found.error = error
                 return
-            page = Page((), self._begun)
+            self._cutting = False
+            page = Page((), self._begun)  # the range before a later one sees whether there is something
         if self._begun is not None:
             # That there is more is known from the page before: an empty answer proves nothing.
             self._cutting = found.cursor is None and bool(page.entries)
             if not self._cutting and found.cursor is None:
-                page = Page((), self._begun)
+                page, self._in_doubt = Page((), self._begun), True
             self._begun = None
         self._take(found, page)
 
@@ -283,9 +297,10 @@ class _Listing:
         found.cursor, found.ended = page.cursor, page.cursor is None
         beyond: Sequence[Entry] = ()
         if entries:
-            for earlier in self._ranges[: self._ranges.index(found)]:
-                earlier.unbounded = False
-            self._space.learn(keys)
+            if self._has_unlike(keys):
+                self._cut_no_more(found)
+                high = None
+            self._learn(found, keys)
             found.position, found.page = keys[-1], (keys[0], keys[-1])
             if high is not None and keys[-1] > high:
                 cut = bisect_right(keys, high)
@@ -298,6 +313,25 @@ class _Listing:
             self._compare(found, Page(beyond, page.cursor))
         elif page.cursor is None and (entries or not began):
             self._end_after(found)
+
+    def _learn(self, found: _Range, keys: Sequence[str]) -> None:
+        for earlier in self._ranges[: self._ranges.index(found)]:
+            earlier.unbounded = False
+        self._space.learn(keys)
+
+    def _has_unlike(self, keys: Sequence[str]) -> bool:
+        """Returns whether the order is not known, and these keys may stand otherwise than was assumed."""
+        return not self._order_is_known and orders_differ(key[self._below :] for key in keys)
+
+    def _cut_no_more(self, found: _Range) -> None:
+        """Lists by cursors all that comes behind the beginning of a range. What is before it stands alike."""
+        self._cutting, self._in_doubt, found.high = False, True, None
+        index = self._ranges.index(found) + 1
+        for later in self._ranges[index:]:
+            if later.request is not None:
+                self._cancel(later.request)
+            self._buffered -= len(later.pages)
+        del self._ranges[index:]
 
     def _compare(self, found: _Range, beyond: Page) -> None:
         """Compares what a range has seen beyond its end with what the next ones begin with.

@@ -66,16 +66,15 @@ class ListedKeys:
         """Adds a key."""
         insort(self.keys, key, key=self._order)
 
-    async def listed(self) -> list[str]:
+    async def listed(self, *, order_is_known: bool = True) -> list[str]:
         """Returns what a listing finds that goes on in parallel from the first page."""
         first = await self.page("")
         if first.cursor is None:
             return [entry.key for entry in first.entries]
         found: list[str] = []
         call = Call("TEST", "list", "/")
-        listing = list_in_parallel(
-            call, "", first, go_on=self.page, start_after=self.after, directories=self._directories
-        )
+        directories = self._directories if order_is_known else None
+        listing = list_in_parallel(call, "", first, go_on=self.page, start_after=self.after, directories=directories)
         async with aclosing(listing) as pages:
             async for page in pages:
                 found += [entry.key for entry in page.entries]

@@ -149,3 +149,27 @@ async def test_a_listing_that_goes_in_a_circle(length: int) -> None:
     with pytest.raises(StorageError, match="circle"):
         await look()
     assert len(seen) >= length
+
+
+async def test_a_refused_question_ends_no_listing() -> None:
+    """A service that refuses the question for its order is listed page by page."""
+
+    class Refusing(Paged):
+        features = Features(endpoint="here", list_after=True)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.questions: list[str] = []
+
+        async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
+            page = await super().list_page(prefix, recursive=recursive, cursor=cursor)
+            return Page([Entry(f"{entry.key}-x") for entry in page.entries], page.cursor)
+
+        async def list_after(self, prefix: str, after: str) -> Page:
+            self.questions.append(after)
+            raise AccessDeniedError("no", provider="X", operation="list", path=prefix)
+
+    paged = Refusing()
+    seen = [entry.key async for page in listing(paged) for entry in page]
+    assert seen == [f"b/{number}-x" for number in range(PAGES)]
+    assert len(paged.questions) == 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dxflow_async.exceptions import ServiceError
+from dxflow_async.exceptions import ServiceError, UnsupportedError
 from dxflow_async.providers.contract import Entry, Page
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.parallel_listing import list_in_parallel
@@ -203,6 +203,22 @@ async def test_pages_ahead_are_bounded() -> None:
             await asyncio.sleep(0)
         assert listing.requests - requests <= 64
         assert requests < 100 + 100
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_start_in_the_middle_that_is_refused(shape: str) -> None:
+    """A range that the service does not begin, or begins with an empty page, is listed by the one before it."""
+
+    class Refusing(ListedKeys):
+        async def after(self, key: str) -> Page:
+            page = await super().after(key)
+            if key not in self.keys and self.requests > 12:
+                raise UnsupportedError("an empty page shows nothing")
+            return page
+
+    listing = Refusing(keys_of(shape, 5000))
+    found, _ = run_on_its_own_clock(listing.listed())
+    assert found == listing.keys
 
 
 async def test_pages_ahead_are_bounded_where_nothing_is_cut() -> None:
