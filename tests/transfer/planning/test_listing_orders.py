@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_right
 from collections.abc import Callable
 from contextlib import suppress
@@ -89,6 +90,33 @@ def test_the_order_is_told_by_keys(keys: set[str], order: Callable[[str], str]) 
         return
     behind = listed[bisect_right(listed, order(asked.after), key=order) :]
     assert (asked.key in behind) == (asked.directories == (order is by_directories))
+
+
+def _names(chance: random.Random) -> list[str]:
+    """Names that stand alike in both orders, and then names that may not."""
+    width, number = chance.choice([2, 3, 4]), chance.choice([200, 600, 1500])
+    ends = chance.sample(
+        ["", "/a", "/b", "-1", "-2", "/a/1", "/a-1", "/a.x/1", ".b", "-1/2", "z", "/", "\u00e9", "!", "/-", "/./"],
+        chance.randrange(1, 7),
+    )
+    later = [
+        f"{at:04}{end}"
+        for at in range(number // 3, number, chance.choice([1, 1, 3, 7]))
+        for end in ends
+        if chance.random() < 0.9
+    ]
+    return sorted({*(f"{at:0{width}}"[:width] for at in range(number // 3)), *later})
+
+
+@pytest.mark.parametrize("seed", [873, 1412, 2090, 501034, 503620, 505599, *range(60)])
+def test_names_of_many_kinds(seed: int) -> None:
+    """Whatever names follow, each key of a service of either order is listed once, also if it ignores starts."""
+    chance = random.Random(seed)
+    names, directories = _names(chance), chance.random() < 0.5
+    page_size, honest = chance.choice([5, 10, 17, 40, 90]), chance.random() < 0.9
+    listing = ListedKeys(names, page_size=page_size, directories=directories, honest=honest)
+    found, _ = run_on_its_own_clock(ListedProvider(listing).listed())
+    assert found == listing.keys
 
 
 MANY = [f"a{at:03}{middle}{number}" for at in range(60) for middle in "/-" for number in range(30)]
