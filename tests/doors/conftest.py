@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -35,6 +36,28 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         gcs: GCSServer = request.getfixturevalue("gcs")
         return Settings(home=tmp_path / "home", gcp=GCPSettings(endpoint=gcs.endpoint))
     return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        "aws",
+        pytest.param("azure", marks=pytest.mark.long),
+        pytest.param("gcp", marks=pytest.mark.long),
+        pytest.param("unit", marks=pytest.mark.long),
+    ]
+)
+def remote(request: pytest.FixtureRequest) -> str:
+    """The kind of storage that is tried: the first two every day."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def options(remote: str, settings: Settings) -> dict[str, Any]:
+    """The arguments of a file system or a store of that storage."""
+    account = {"email": "you@example.com", "password": "password"} if remote == "unit" else {}
+    return {"settings": settings, **account}
 
 
 @pytest.fixture(scope="session")

@@ -7,35 +7,11 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import Settings
-
 pytest.importorskip("fsspec", reason="the file system is fsspec's")
 
 from dxflow_async.doors.fsspec import DxflowFileSystem
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture(
-    params=[
-        "local",
-        "aws",
-        pytest.param("azure", marks=pytest.mark.long),
-        pytest.param("gcp", marks=pytest.mark.long),
-        pytest.param("unit", marks=pytest.mark.long),
-    ]
-)
-def remote(request: pytest.FixtureRequest) -> str:
-    """The storage below the file system."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def options(remote: str, settings: Settings) -> dict[str, Any]:
-    """The storage options of a call."""
-    account = {"email": "you@example.com", "password": "password"} if remote == "unit" else {}
-    return {"settings": settings, **account}
 
 
 @pytest.fixture

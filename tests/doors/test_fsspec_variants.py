@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import ConfigurationError, Settings, UnsafePathError, UnsupportedError
+from dxflow_async import ConfigurationError, UnsafePathError, UnsupportedError
 
 pytest.importorskip("fsspec", reason="the file system is fsspec's")
 
@@ -27,28 +27,6 @@ pytestmark = pytest.mark.server
 
 LARGE = os.urandom(1 << 20) * 20
 """More than one part."""
-
-
-@pytest.fixture(
-    params=[
-        "local",
-        "aws",
-        pytest.param("azure", marks=pytest.mark.long),
-        pytest.param("gcp", marks=pytest.mark.long),
-        pytest.param("unit", marks=pytest.mark.long),
-    ]
-)
-def remote(request: pytest.FixtureRequest) -> str:
-    """The storage below the file system."""
-    name: str = request.param
-    return name
-
-
-@pytest.fixture
-def options(remote: str, settings: Settings) -> dict[str, Any]:
-    """The arguments of the file system."""
-    account = {"email": "you@example.com", "password": "password"} if remote == "unit" else {}
-    return {"settings": settings, **account}
 
 
 @pytest.fixture

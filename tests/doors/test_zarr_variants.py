@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import Settings
-
 pytest.importorskip("zarr", reason="the store is zarr's")
 
 import numpy as np
@@ -22,31 +20,15 @@ from dxflow_async.doors.zarr import DxflowStore
 pytestmark = pytest.mark.server
 
 
-@pytest.fixture(
-    params=[
-        "local",
-        "aws",
-        pytest.param("azure", marks=pytest.mark.long),
-        pytest.param("gcp", marks=pytest.mark.long),
-        pytest.param("unit", marks=pytest.mark.long),
-    ]
-)
-def remote(request: pytest.FixtureRequest) -> str:
-    """The storage below the store."""
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
-def make(remote: str, settings: Settings, tops: Callable[[str], str]) -> Iterator[Callable[..., DxflowStore]]:
+def make(remote: str, options: dict[str, Any], tops: Callable[[str], str]) -> Iterator[Callable[..., DxflowStore]]:
     """Makes stores of one location."""
     name, _, rest = tops(remote).partition("/")
     location = f"/{rest}" if name == "local" else f"{name}:/{rest}"
-    account: dict[str, Any] = {"email": "you@example.com", "password": "password"} if remote == "unit" else {}
     made: list[DxflowStore] = []
 
-    def one(**options: Any) -> DxflowStore:
-        made.append(DxflowStore(location, settings=settings, **account, **options))
+    def one(**more: Any) -> DxflowStore:
+        made.append(DxflowStore(location, **options, **more))
         return made[-1]
 
     yield one
