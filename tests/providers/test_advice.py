@@ -61,7 +61,7 @@ ROWS = [
     Row("AWS", 403, "ObjectNotInActiveTierError", UnsupportedError, "restore it first"),
     Row("AWS", 409, "RestoreAlreadyInProgress", UnsupportedError, "try again in some hours"),
     Row("AWS", 403, "AccessDenied", AccessDeniedError, "rights on this bucket"),
-    Row("AWS", 403, "", AccessDeniedError, r"; check the credentials and their rights on this bucket, and set"),
+    Row("AWS", 403, "", AccessDeniedError, "check the credentials and their rights on this bucket, and set"),
     Row("AWS", 403, "AccessDenied", AccessDeniedError, "retention period", "object protected by object lock."),
     Row("AWS", 400, "InvalidRequest", AccessDeniedError, "retention period", "Object is WORM protected"),
     Row("AWS", 403, "AccessDenied", AccessDeniedError, "KMS key", "not authorized to perform: kms:GenerateDataKey"),

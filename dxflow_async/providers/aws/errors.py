@@ -248,7 +248,7 @@ def error_of(
     row = _TABLE.row(status, code, message, headers)
     if code == "NoSuchBucket":
         message = f'bucket "{call.path.split("/")[1]}" does not exist'
-    if row.cls is AccessDeniedError and row.advice.endswith(_RIGHTS) and (right := _right_for(call)):
+    if row.cls is AccessDeniedError and row.advice.endswith(_PAID) and (right := _right_for(call)):
         row = row._replace(advice=f"this needs the right {right}: {row.advice}")
         if keyed:
             row = row._replace(advice=f"{row.advice}; or {_KEYS.wrong.advice}")
