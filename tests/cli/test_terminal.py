@@ -201,7 +201,7 @@ def test_a_refused_endpoint_is_shown_and_waited_for_once(tree: Path, bucket: str
     """Twenty items wait for one moment; with four attempts they take seconds, not a wait each."""
     assert bucket
     began = time.monotonic()
-    variables: dict[str, str] = {"DXFLOW_AWS_ENDPOINT": "http://127.0.0.1:9", "DXFLOW_MAX_ATTEMPTS": "5"}
+    variables: dict[str, str] = {"DXFLOW_AWS_ENDPOINT": "http://127.0.0.1:9", "DXFLOW_MAX_ATTEMPTS": "7"}
     started = TerminalCommand(("cp", f"{tree}/", f"aws:/{bucket}/a/"), 80, variables)
     assert started.end() == 5, started.raw
     assert "waits: 127.0.0.1:9 refuses; try" in started.raw.replace("\r\n", " ")
