@@ -1,12 +1,14 @@
 """The requests in flight to one endpoint.
 
-Small requests mostly wait, and requests of 1 MiB and more each fill a connection and hold buffers. So each kind has a
-limit of its own, and neither waits for the other. A `ConcurrencyLaw` finds each limit from windows of at least
-50 milliseconds in which every place was taken:
+Small requests mostly wait, and requests of 1 MiB and more each fill a connection and hold buffers. So small requests,
+large reads and large writes have a limit of their own each, and none waits for the others. A `ConcurrencyLaw` finds
+each limit from windows of at least 50 milliseconds in which every place was taken:
 
 - Small requests are compared by their time, each with the best time of requests alike: of the same kind and, to a power
   of two, of the same size.
-- Large requests are judged by their goodput, also while they are under way.
+- Large reads are judged by their goodput, also while they are under way.
+- Large writes are compared by their time, as small requests. What is sent fills buffers at any speed, those of the
+  system and of the service, so only an answer tells that it arrived.
 
 A best time is forgotten slowly, since services and networks change. A step is measured once its effect has arrived: one
 request's time after it. Answers to requests that were in flight at a step down say nothing about the new limit.
@@ -37,7 +39,7 @@ INITIAL = 48
 """The limit on small requests at the start."""
 
 LARGE_INITIAL = 6
-"""The limit on large requests at the start."""
+"""The limit on large reads, and on large writes, at the start."""
 
 LARGE_SIZE = 1 << 20
 """Requests of so many bytes or more are large."""
@@ -53,7 +55,10 @@ _MAX_KINDS = 200
 """Best times that are kept."""
 
 _LARGE_MAXIMUM = 96
-"""The most large requests: by then a process is busy, and each holds buffers."""
+"""The most large reads, and large writes: by then a process is busy, and each holds buffers."""
+
+_MIN_LARGE_ANSWERS = 4
+"""So many answers to large writes tell how long they take."""
 
 _USED = 0.7
 """Unless this share of the small requests that are allowed was in flight on average, the client is the slower side."""
@@ -103,7 +108,7 @@ class Measured(NamedTuple):
 
 
 class Lane(ABC):
-    """The small or the large requests of an endpoint: a gate, its law, and what the current window has measured.
+    """One kind of an endpoint's requests: a gate, its law, and what the current window has measured.
 
     Args:
         start: the limit at the start.
@@ -240,6 +245,20 @@ class SmallLane(Lane):
             self._least[permit.alike] = taken
 
     def _measure(self, seconds: float) -> Measured | None:
+        taken, expected, least, requests = self._compare()
+        if not expected:
+            return None
+        self.round_trip = taken / requests
+        if taken < _USED * self.limit * seconds:
+            return None
+        goodput = (self._bytes + _REQUEST_WORTH * self._done) / seconds
+        return Measured(goodput, taken / expected, taken < _ALONE * least, self._is_busy())
+
+    def _is_busy(self) -> bool:
+        return self._work() - self._worked > _BUSY * (self._clock() - self._began)
+
+    def _compare(self) -> tuple[float, float, float, int]:
+        """Returns the seconds that requests took, would take at best, and took the quickest of them; and their number."""
         taken = expected = least = 0.0
         requests = 0
         for alike, (time, number) in self._times.items():
@@ -254,18 +273,35 @@ class SmallLane(Lane):
             taken += time
             expected += best * number
             requests += number
+        return taken, expected, least, requests
+
+
+class WriteLane(SmallLane):
+    """Large writes: the times of those that began since the limit changed are compared."""
+
+    _min_answers = _MIN_LARGE_ANSWERS
+    _changed_at = 0.0
+
+    def _answered(self, permit: Permit, now: float, error: BaseException | None) -> bool:
+        began_before = permit.began < self._changed_at and error is None
+        return not began_before and super()._answered(permit, now, error)
+
+    def _end_window(self, now: float) -> bool:
+        changed = super()._end_window(now)
+        if changed:
+            self._changed_at = now
+        return changed
+
+    def _measure(self, seconds: float) -> Measured | None:
+        taken, expected, least, _ = self._compare()
         if not expected:
             return None
-        self.round_trip = taken / requests
-        if taken < _USED * self.limit * seconds:
-            return None
-        goodput = (self._bytes + _REQUEST_WORTH * self._done) / seconds
-        busy = self._work() - self._worked > _BUSY * (self._clock() - self._began)
-        return Measured(goodput, taken / expected, taken < _ALONE * least, busy)
+        goodput = self.limit * self._bytes / taken  # as many as that were under way all the time
+        return Measured(goodput, taken / expected, taken < _ALONE * least, self._is_busy())
 
 
-class LargeLane(Lane):
-    """Large requests: their goodput is compared, also while they are under way."""
+class ReadLane(Lane):
+    """Large reads: their goodput is compared, also while they are under way."""
 
     _min_answers = 0
 
@@ -338,7 +374,8 @@ class AdaptiveLimit:
         self._all.capacity = maximum
         work = work or (thread_time if clock is monotonic else _idle)
         self._small = SmallLane(initial, maximum, clock, work)
-        self._large = LargeLane(large_initial, min(maximum, _LARGE_MAXIMUM), clock)
+        most = min(maximum, _LARGE_MAXIMUM)
+        self._reads, self._writes = ReadLane(large_initial, most, clock), WriteLane(large_initial, most, clock, work)
 
     @property
     def limit(self) -> int:
@@ -346,14 +383,19 @@ class AdaptiveLimit:
         return self._small.limit
 
     @property
-    def large_limit(self) -> int:
-        """How many large requests may be in flight now."""
-        return self._large.limit
+    def read_limit(self) -> int:
+        """How many large reads may be in flight now."""
+        return self._reads.limit
+
+    @property
+    def write_limit(self) -> int:
+        """How many large writes may be in flight now."""
+        return self._writes.limit
 
     @property
     def places(self) -> int:
-        """How many requests may be in flight now."""
-        return min(self._all.capacity, self._small.limit + self._large.limit)
+        """How many requests may be in flight now. Hardly a call has large reads and large writes at one endpoint."""
+        return min(self._all.capacity, self._small.limit + max(self._reads.limit, self._writes.limit))
 
     def change_maximum(self, maximum: int) -> None:
         """Changes the most requests in flight. Requests that are in flight stay."""
@@ -363,8 +405,8 @@ class AdaptiveLimit:
     @property
     def answered(self) -> tuple[int, float]:
         """How many requests ended, and the sum of the seconds that they took."""
-        small, large = self._small, self._large
-        return small.answers + large.answers, small.answer_seconds + large.answer_seconds
+        lanes = self._small, self._reads, self._writes
+        return sum(lane.answers for lane in lanes), sum(lane.answer_seconds for lane in lanes)
 
     @property
     def in_flight(self) -> int:
@@ -376,10 +418,10 @@ class AdaptiveLimit:
 
         Args:
             request: makes the request.
-            size: the bytes that the request moves.
+            size: the bytes that the request writes.
             kind: of the request; its time is compared with those of the same kind.
         """
-        permit = self.try_acquire(size, kind) or await self.wait(size, kind)
+        permit = self.try_acquire(size, kind, writes=True) or await self.wait(size, kind, writes=True)
         try:
             result = await request()
         except BaseException as error:
@@ -390,7 +432,7 @@ class AdaptiveLimit:
 
     @asynccontextmanager
     async def place(self, size: int = 0, kind: str = "") -> AsyncIterator[None]:
-        """Holds a place while the block runs; see `run`."""
+        """Holds a place while the block runs; see `try_acquire`."""
         permit = await self.acquire(size, kind)
         try:
             yield
@@ -400,12 +442,12 @@ class AdaptiveLimit:
         self.release(permit)
 
     async def acquire(self, size: int = 0, kind: str = "") -> Permit:
-        """Waits for a place for a request, and returns it for `release`; see `run`."""
+        """Waits for a place for a request, and returns it for `release`; see `try_acquire`."""
         return self.try_acquire(size, kind) or await self.wait(size, kind)
 
-    async def wait(self, size: int = 0, kind: str = "") -> Permit:
-        """Waits for a place after `try_acquire` found none; see `run`."""
-        lane = self._large if size >= LARGE_SIZE else self._small
+    async def wait(self, size: int = 0, kind: str = "", *, writes: bool = False) -> Permit:
+        """Waits for a place after `try_acquire` found none; see there."""
+        lane = self._small if size < LARGE_SIZE else self._writes if writes else self._reads
         await lane.gate.enter()
         if not self._all.try_enter():
             try:
@@ -415,9 +457,15 @@ class AdaptiveLimit:
                 raise
         return Permit(lane, self._clock(), size, (kind, size.bit_length()))
 
-    def try_acquire(self, size: int = 0, kind: str = "") -> Permit | None:
-        """Returns a permit if there is a free place; see `run`."""
-        lane = self._large if size >= LARGE_SIZE else self._small
+    def try_acquire(self, size: int = 0, kind: str = "", *, writes: bool = False) -> Permit | None:
+        """Returns a permit if there is a free place.
+
+        Args:
+            size: the bytes that the request moves.
+            kind: of the request; its time is compared with those of the same kind.
+            writes: whether the bytes are those of its body.
+        """
+        lane = self._small if size < LARGE_SIZE else self._writes if writes else self._reads
         if not lane.try_enter():
             return None
         if not self._all.try_enter():
@@ -443,9 +491,9 @@ class AdaptiveLimit:
 
     def moved(self, size: int) -> None:
         """Counts bytes that arrived."""
-        if self._large.gate.inside:
-            self._large.round_trip = self._small.round_trip
-            if self._large.moved(size):
+        if self._reads.gate.inside:
+            self._reads.round_trip = self._small.round_trip
+            if self._reads.moved(size):
                 self._changed(fallen=False)
 
     def _changed(self, *, fallen: bool) -> None:

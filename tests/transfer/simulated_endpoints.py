@@ -105,13 +105,13 @@ class CappedConnections:
         cap: bytes per second of a connection.
         link: bytes per second of all together.
         latency: seconds until a part begins to move.
-        ahead: bytes of each part that are counted at once, since buffers on the way take them.
+        writes: whether parts are sent. Then buffers on the way may take them at any speed.
     """
 
     cap: float
     link: float
     latency: float
-    ahead: int = 0
+    writes: bool = False
 
     def run(self, seconds: float, *, fixed: int | None = None) -> Run:
         """Keeps as many parts in flight as the limit allows, or `fixed`."""
@@ -119,8 +119,8 @@ class CappedConnections:
         limit = _fixed(fixed) if fixed is not None else AdaptiveLimit(512, clock=clock)
         parts: list[_Part] = []
         while clock.now < seconds:
-            while (permit := limit.try_acquire(8 * MiB)) is not None:
-                parts.append(_Part(clock.now + self.latency, permit, self.ahead))
+            while (permit := limit.try_acquire(8 * MiB, writes=self.writes)) is not None:
+                parts.append(_Part(clock.now + self.latency, permit, 8 * MiB if self.writes else 0))
             moving = [part for part in parts if part.begins <= clock.now]
             step = 0.002 * min(self.cap, self.link / max(1, len(moving)))
             for part in moving:
@@ -128,7 +128,7 @@ class CappedConnections:
                 if part.left <= 0:
                     parts.remove(part)
                     limit.release(part.permit)
-            run.note(clock.now, step * len(moving), limit.large_limit)
+            run.note(clock.now, step * len(moving), limit.write_limit if self.writes else limit.read_limit)
             clock.now += 0.002
         return run
 

@@ -30,8 +30,13 @@ LARGE = {
     "20 MB/s a connection": CappedConnections(20e6, 1.2e9, 0.001),
     "20 MB/s a connection, 40 ms": CappedConnections(20e6, 1.2e9, 0.04),
     "90 MB/s a connection, 40 ms": CappedConnections(90e6, 1.2e9, 0.04),
-    "20 MB/s a connection, buffered": CappedConnections(20e6, 0.6e9, 0.001, ahead=2 * MiB),
     "a link of 100 MB/s": CappedConnections(1e12, 100e6, 0.02),
+    "writes, fast": CappedConnections(1e12, 1.2e9, 0.0005, writes=True),
+    "writes, 20 MB/s a connection": CappedConnections(20e6, 0.6e9, 0.001, writes=True),
+    "writes, 20 MB/s a connection, 40 ms": CappedConnections(20e6, 1.2e9, 0.04, writes=True),
+    "writes, 90 MB/s a connection, 5 ms": CappedConnections(90e6, 1.2e9, 0.005, writes=True),
+    "writes, a link of 100 MB/s": CappedConnections(1e12, 100e6, 0.02, writes=True),
+    "writes, a server of 230 MB/s": CappedConnections(1e12, 230e6, 0.005, writes=True),
 }
 
 
@@ -55,6 +60,8 @@ def test_no_more_than_it_takes() -> None:
     """Where more requests in flight gain nothing, few are: latency and memory have a cost."""
     assert max(SMALL["loopback"].run(3.0).limits[20:]) <= 64
     assert max(LARGE["fast"].run(3.0).limits[20:]) <= 12
+    assert max(LARGE["writes, fast"].run(6.0).limits) <= 12
+    assert max(LARGE["writes, a server of 230 MB/s"].run(6.0).limits) <= 12
 
 
 def _worked(clock: Clock, share: float) -> float:

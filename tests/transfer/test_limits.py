@@ -112,7 +112,7 @@ def test_a_provider_says_how_many_requests_come_first(tmp_path: Path) -> None:
     provider.features = replace(provider.features, endpoint="somewhere", first_requests=2)
     limit = limits.requests(provider)
     assert limit is not None
-    assert (limit.limit, limit.large_limit, limit.places) == (2, 2, 4)
+    assert (limit.limit, limit.read_limit, limit.places) == (2, 2, 4)
     threads.close()
 
 
