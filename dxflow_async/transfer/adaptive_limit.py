@@ -314,12 +314,15 @@ class ReadLane(Lane):
         now = self._clock()
         if now < self._since or self._stale:
             return False
+        if not self._flows:  # the time until the first bytes was that of connections and requests
+            self._flows, self._since, self._ends_at = True, now, now + self._shortest_window
+            return False
         self._bytes += size
         return now >= self._ends_at and self._end_window(now)
 
     def _start_window(self, now: float) -> None:
         super()._start_window(now)
-        self._bytes = 0
+        self._flows, self._bytes = False, 0
 
     def _add(self, permit: Permit, now: float) -> None:
         """Its bytes were counted as they moved."""
