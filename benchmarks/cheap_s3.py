@@ -143,7 +143,7 @@ class Connection(asyncio.BufferedProtocol):
         size = int(headers.get("content-length", 0))
         _stored[upload] = _stored.get(upload, 0) + size if "uploadId" in query else size
         crc = headers.get("x-amz-checksum-crc32c")
-        self._reply("200 OK", 'ETag: "1"', *([f"x-amz-checksum-crc32c: {crc}"] if crc else []))
+        self._reply("200 OK", 'ETag: "1"', "x-amz-request-id: 1", *([f"x-amz-checksum-crc32c: {crc}"] if crc else []))
 
     def _multipart(self, path: str, query: dict[str, str]) -> None:
         if "uploads" in query:

@@ -66,7 +66,7 @@ _USED = 0.7
 _BUSY = 0.8
 """If the loop's thread worked for this share of a window, more requests would only wait for it."""
 
-_ALONE = 2.0
+_ALONE = 1.4
 """Requests that take up to this many times the quickest one do not wait for each other."""
 
 _FORGOTTEN = 0.02

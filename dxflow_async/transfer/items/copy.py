@@ -436,8 +436,9 @@ class CopyItem(Multipart, TransferItem):
 
 def _read_back(source: Place, destination: Place) -> Place:
     """Returns the destination, which reads back what it stores if both sides are disks that report no checksums."""
-    sides = source.provider, destination.provider
-    if any(side.local_disk is None or side.features.checksum for side in sides):
+    if source.provider.local_disk is None or destination.provider.local_disk is None:
+        return destination
+    if source.provider.features.checksum or destination.provider.features.checksum:
         return destination
     return destination._replace(provider=destination.provider.reading_back())
 

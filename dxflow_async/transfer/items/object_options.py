@@ -43,11 +43,12 @@ def complete_options(
     if modified is None and not (options.metadata and NAME in map(str.lower, options.metadata)):
         modified = changed_at(source, listed, seen)
     mode = options.mode
-    if mode is None and destination.modes:
-        mode = next((each.mode for each in (seen, listed) if each is not None), None)
+    latest = listed if seen is None else seen
+    if mode is None and destination.modes and latest is not None:
+        mode = latest.mode
     metadata = options.metadata
     if not metadata and source.metadata and destination.metadata:
-        metadata = next((each.metadata for each in (listed, seen) if each is not None and each.metadata), metadata)
+        metadata = (listed and listed.metadata) or (seen and seen.metadata) or metadata
         if metadata and destination.metadata_identifiers:
             metadata = _with_identifiers(metadata, key)
     headers = (seen.system if seen is not None and destination.options else None) or _NOTHING
