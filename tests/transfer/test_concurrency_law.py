@@ -60,6 +60,7 @@ def test_no_more_than_it_takes() -> None:
     """Where more requests in flight gain nothing, few are: latency and memory have a cost."""
     assert max(SMALL["loopback"].run(3.0).limits[20:]) <= 64
     assert max(LARGE["fast"].run(3.0).limits[20:]) <= 12
+    assert max(LARGE["a link of 100 MB/s"].run(6.0).limits) <= 12
     assert max(LARGE["writes, fast"].run(6.0).limits) <= 12
     assert max(LARGE["writes, a server of 230 MB/s"].run(6.0).limits) <= 12
 
