@@ -22,7 +22,7 @@ from anyio import CancelScope
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
 from dxflow_async.providers.common.listing_orders import by_directories, from_directories, orders_differ
-from dxflow_async.providers.contract import Entry, Page
+from dxflow_async.providers.contract import Entry, Page, keys_of
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
 from dxflow_async.transfer.planning.key_space import KeySpace
@@ -382,8 +382,7 @@ class _Listing:
         """Returns whether the first page of a range begins where another range has seen it begin."""
         return found.first is not None and found.first <= self._ordered(seen.entries[:1])[0]
 
-    def _ordered(self, entries: Sequence[Entry]) -> list[str]:
+    def _ordered(self, entries: Sequence[Entry]) -> Sequence[str]:
         """Returns the keys of entries as texts that stand in the order of the service."""
-        if self._directories:
-            return [by_directories(entry.key) for entry in entries]
-        return [entry.key for entry in entries]
+        keys = keys_of(entries)
+        return list(map(by_directories, keys)) if self._directories else keys
