@@ -14,7 +14,7 @@ It may be retried, because the next answer may come from the service.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -158,7 +158,7 @@ async def read_body(call: Call, response: Response, http: HTTP, max_size: int) -
     return b"".join(pieces)
 
 
-def check_names(call: Call, prefix: str, entries: Sequence[Entry]) -> None:
+def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
     """Refuses a page of a listing that has keys outside of the prefix.
 
     Args:

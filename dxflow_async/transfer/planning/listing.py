@@ -35,7 +35,7 @@ async def pages(
 ) -> AsyncGenerator[Sequence[Entry], None]:
     """Yields the entries whose keys start with `prefix`, in the order of their keys.
 
-    It holds two pages in memory, or up to 64 pages of a listing that is requested in several places.
+    It holds two pages in memory, or up to 160 pages of a listing that is requested in several places.
 
     From the second page on, the next page is requested while the caller works on one, and a recursive listing is
     requested in several places at once where the provider can.
