@@ -17,7 +17,7 @@ from typing import Any
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.encryption import Encryption
-from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectOptions, Page, page_size
+from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectColumns, ObjectOptions, Page, keys_of, page_size
 from dxflow_async.providers.features import Features
 from dxflow_async.providers.local_disk import LocalDisk
 from dxflow_async.providers.reader import RangeIgnoredError, Reader
@@ -34,6 +34,7 @@ __all__ = [
     "Entry",
     "Features",
     "LocalDisk",
+    "ObjectColumns",
     "ObjectOptions",
     "Page",
     "Part",
@@ -48,6 +49,7 @@ __all__ = [
     "Upload",
     "Write",
     "is_streamed",
+    "keys_of",
     "page_size",
 ]
 

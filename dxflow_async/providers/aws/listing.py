@@ -20,7 +20,7 @@ from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES
 from dxflow_async.providers.common.confirm import check_names, contradiction, entries_after, not_the_service
 from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.page_tokens import PageToken, grouped
-from dxflow_async.providers.contract import Entry, Page, page_size
+from dxflow_async.providers.contract import Entry, Page, keys_of, page_size
 from dxflow_async.providers.http import Call, HTTPReader
 
 if TYPE_CHECKING:
@@ -130,8 +130,9 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
 
 def _has_odd_names(entries: Sequence[Entry]) -> bool:
     """Returns whether a name of a page has an odd segment. One look at all names together answers for most pages."""
-    names = "\n".join([each.key for each in entries])
-    return ("//" in names or "/." in names) and any(has_odd_segment(each.key) for each in entries)
+    keys = keys_of(entries)
+    names = "\n".join(keys)
+    return ("//" in names or "/." in names) and any(map(has_odd_segment, keys))
 
 
 def _query(prefix: str, marker: str | None, token: str | None, *, recursive: bool) -> dict[str, str]:

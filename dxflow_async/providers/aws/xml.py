@@ -6,24 +6,25 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html a
 from __future__ import annotations
 
 import re
+from binascii import a2b_qp
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 from functools import partial
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
+from dxflow_async.providers.aws.plain_objects import PlainObjects, plain_objects, timestamp_of
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag
+from dxflow_async.providers.common.key_path import all_start_with
 from dxflow_async.providers.common.xml_reader import (
     MAX_DEPTH,
     MAX_DOCUMENT_SIZE,
     MAX_TEXT_SIZE,
-    PLAIN_TEXT,
     Document,
     MalformedXMLError,
     WholeParser,
 )
 from dxflow_async.providers.common.xml_reader import parse as parse_document
-from dxflow_async.providers.contract import Entry
+from dxflow_async.providers.contract import Entry, ObjectColumns
 
 __all__ = [
     "MAX_DEPTH",
@@ -62,11 +63,12 @@ class ListParser(WholeParser):
         super().__init__(prefixes=False)
         self.token: str | None = None
         self.echo: dict[str, str] = {}
+        self.entries: Sequence[Entry] = ()
         self._top = f"{bucket}/"
         self._prefix = prefix
         self._encoded = False
-        self._objects: list[Entry] = []
-        self._prefixes: list[Entry] = []
+        self._objects = PlainObjects([], [], [], [])
+        self._prefixes: list[str] = []
         self._values: dict[str, str] = {}
         self.truncated = False
         self.second = False
@@ -77,10 +79,15 @@ class ListParser(WholeParser):
         super().close()
         if self.root != "ListBucketResult":
             raise MalformedXMLError(f"<{self.root:.100}> where <ListBucketResult> was expected")
-        if self.truncated and not (self.token or self._marker or self._objects or self._prefixes):
+        names, sizes, times, etags = self._objects
+        if self.truncated and not (self.token or self._marker or names or self._prefixes):
             raise MalformedXMLError("a listing that goes on without saying where")
-        self._decode(self._objects)
-        self._decode(self._prefixes)
+        objects = ObjectColumns(self._keys(names), sizes, times, etags)
+        if not self._prefixes and self._plain in (0, len(names)):
+            self.entries = objects
+            return
+        prefixes = [Entry(key, directory=True) for key in self._keys(self._prefixes)]
+        self.entries = sorted((*objects, *prefixes), key=lambda entry: entry.key.encode())
 
     def contradiction(self, *, prefix: str, recursive: bool, token: str | None) -> str | None:
         """Returns how the page shows that it answers another request; None if nothing does.
@@ -109,17 +116,11 @@ class ListParser(WholeParser):
             return last
         return ways[2] if self._encoded and ways[2].startswith(self._prefix) else told
 
-    @property
-    def entries(self) -> Sequence[Entry]:
-        if not self._prefixes and self._plain in (0, len(self._objects)):
-            return self._objects
-        return sorted(self._objects + self._prefixes, key=lambda entry: entry.key.encode())
-
     def leaf(self, name: str, parent: str, text: str) -> None:
         if parent == "Contents":
             self._values[name] = text
         elif name == "Prefix" and parent == "CommonPrefixes":
-            self._prefixes.append(Entry(f"{self._top}{text}", directory=True))
+            self._prefixes.append(text)
         elif name in ("Prefix", "Delimiter", "ContinuationToken"):
             self.echo[name] = text
         elif name == "EncodingType":
@@ -140,35 +141,17 @@ class ListParser(WholeParser):
                 key, size = values["Key"], int(values.get("Size") or 0)
             except (KeyError, ValueError) as error:
                 raise MalformedXMLError(f"an object without a name or a size ({error})") from error
-            modified, etag = timestamp_of(values.get("LastModified", "")), parse_etag(values.get("ETag"))
-            self._objects.append(Entry(f"{self._top}{key}", size, modified, not size and key.endswith("/"), etag))
+            self._objects.add(key, size, timestamp_of(values.get("LastModified", "")), parse_etag(values.get("ETag")))
             self._values = {}
 
     def cut(self, text: str) -> str:
-        parts = _PLAIN_OBJECT.split(text)
-        others = parts[::6]
-        if "<ListBucketResult" not in others[0] or "</ListBucketResult>" not in others[-1]:
-            return text
-        modified, seconds, top = "", 0.0, self._top
-        for key, size, date, etag in zip(*(parts[group::6] for group in range(1, 5)), strict=True):
-            if key is None:
-                raise MalformedXMLError("an object without a name")
-            if date != modified:
-                modified, seconds = date, timestamp_of(date or "")
-            length = int(size or 0)
-            self._objects.append(Entry(top + key, length, seconds, not length and key.endswith("/"), etag or None))
-        self._plain = len(self._objects)
-        return "".join(others)
+        self._objects, rest = plain_objects(text)
+        self._plain = len(self._objects.names)
+        return rest
 
-    def _decode(self, entries: Sequence[Entry]) -> None:
-        start = len(self._top)
-        names = [entry.key[start:] for entry in entries]
-        plain = _decoded(names, self._prefix, encoded=self._encoded)
-        if plain is None:
-            return
-        for entry, name in zip(entries, plain, strict=True):
-            entry.key = self._top + name
-            entry.directory = entry.directory or (not entry.size and name.endswith("/"))
+    def _keys(self, names: Sequence[str]) -> Sequence[str]:
+        top, plain = self._top, _decoded(names, self._prefix, encoded=self._encoded)
+        return [top + name for name in (names if plain is None else plain)]
 
 
 def _decoded(names: Sequence[str], prefix: str, *, encoded: bool) -> Sequence[str] | None:
@@ -194,7 +177,7 @@ def _decoded(names: Sequence[str], prefix: str, *, encoded: bool) -> Sequence[st
     first: Sequence[str] | None = None
     for number, way in enumerate(order):
         decoded = names if way is None else way(names)
-        if all(name.startswith(prefix) for name in decoded):
+        if all_start_with(prefix, decoded):
             return decoded
         first = decoded if not number else first
     return first
@@ -211,7 +194,7 @@ def _unquote_each(names: Sequence[str], *, plus: bool = False) -> Sequence[str]:
     if plus:
         text = text.replace("+", " ")
     try:
-        decoded = _ESCAPES.sub(_unescape, text).split("\n")
+        decoded = _unescaped(text).split("\n")
     except UnicodeDecodeError:
         decoded = []
     if len(decoded) == len(names):
@@ -222,13 +205,20 @@ def _unquote_each(names: Sequence[str], *, plus: bool = False) -> Sequence[str]:
 def _unquote(name: str) -> str:
     """Decodes percent signs; a name that would have other bytes than UTF-8 then is not encoded, and stays."""
     try:
-        return _ESCAPES.sub(_unescape, name) if "%" in name else name
+        return _unescaped(name) if "%" in name else name
     except UnicodeDecodeError:
         return name
 
 
-def _unescape(escapes: re.Match[str]) -> str:
-    return bytes.fromhex(escapes[0].replace("%", "")).decode()
+def _unescaped(text: str) -> str:
+    """Decodes percent signs as quoted-printable, which has an equals sign in their place and a decoder in C.
+
+    Raises:
+        UnicodeDecodeError: there are other bytes than UTF-8 then.
+    """
+    # An equals sign at the end of a line joins it to the next one, so a percent sign that escapes nothing may not.
+    escapes = _NO_ESCAPE.sub("%25", text).replace("=", "%3D").replace("%", "=")
+    return a2b_qp(escapes.encode()).decode()
 
 
 def _unquote_each_by_segment(names: Sequence[str]) -> Sequence[str]:
@@ -248,14 +238,6 @@ def parse(data: bytes) -> Document:
         MalformedXMLError: it is not valid XML.
     """
     return parse_document(data, prefixes=False)
-
-
-def timestamp_of(text: str) -> float:
-    """Returns an ISO 8601 time as seconds since the epoch; 0 if it is not one."""
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return 0.0
 
 
 def complete_body(parts: Iterable[tuple[int, str, str | None]]) -> bytes:
@@ -282,19 +264,9 @@ def is_text(key: str) -> bool:
     return _NO_TEXT.search(key) is None
 
 
-_ESCAPES = re.compile("(?:%[0-9A-Fa-f]{2})+")
+_NO_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 _NOT_ENCODED = re.compile(r"[^\x21-\x7e]|%(?![0-9A-Fa-f]{2})")
 """No encoder leaves white space, control characters or characters beyond ASCII as they are."""
-_QUOTE = '(?:&#34;|&quot;|")?'
-_PLAIN_OBJECT = re.compile(
-    "<Contents>(?:"
-    rf"<Key>({PLAIN_TEXT}{{1,4096}})</Key>|"
-    r"<Size>([0-9]{1,19})</Size>|"
-    rf"<LastModified>({PLAIN_TEXT}{{0,64}})</LastModified>|"
-    rf"<ETag>{_QUOTE}([^<&\"\x00-\x1f\ufffe\uffff]{{0,256}}){_QUOTE}</ETag>|"
-    rf"<(StorageClass|ChecksumAlgorithm|ChecksumType)>{PLAIN_TEXT}{{0,64}}</\5>"
-    ")*</Contents>"
-)
 _ESCAPED = {"\r": "&#13;"}
 _NO_TEXT = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

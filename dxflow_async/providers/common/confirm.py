@@ -21,8 +21,9 @@ from typing import Any
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError, StorageError, UnsupportedError
 from dxflow_async.providers.common.etags import if_match, same_etag
 from dxflow_async.providers.common.fields import IgnoredRangeError, extent_of, total_of
+from dxflow_async.providers.common.key_path import all_start_with
 from dxflow_async.providers.common.listing_orders import by_directories
-from dxflow_async.providers.contract import Entry, Page, Provider, RangeIgnoredError
+from dxflow_async.providers.contract import Entry, ObjectColumns, Page, Provider, RangeIgnoredError
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
 
 __all__ = [
@@ -171,6 +172,8 @@ def check_names(call: Call, prefix: str, entries: Iterable[Entry]) -> None:
     Example:
         >>> check_names(Call("DAV", "list", "/a/"), "a/", [Entry("a/b.csv"), Entry("a/c/", directory=True)])
     """
+    if isinstance(entries, ObjectColumns) and all_start_with(prefix, entries.keys):
+        return  # its directories are those that end in a slash
     for entry in entries:
         if not entry.key.startswith(prefix):
             raise contradiction(call, f"the listing names /{entry.key:.200}, which is not below /{prefix}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.providers.http import Call
 
-__all__ = ["has_odd_segment", "url_path"]
+__all__ = ["all_start_with", "has_odd_segment", "url_path"]
 
 _SAFE = "/-._~"
 
@@ -41,6 +42,21 @@ def url_path(call: Call, key: str) -> str:
         return quote(key.encode("utf-8", "surrogateescape"), safe=_SAFE)
     except UnicodeEncodeError as error:
         raise call.error(UnsafePathError, "the name is not valid Unicode; rename it") from error
+
+
+def all_start_with(prefix: str, keys: Sequence[str]) -> bool:
+    """Returns whether all keys start with a prefix, whatever their order is.
+
+    Args:
+        prefix: the beginning.
+        keys: of a page.
+
+    Example:
+        >>> all_start_with("a/", ["a/c", "a/b"]), all_start_with("a/", ["a/b", "b/a"])
+        (True, False)
+    """
+    # All that lies between two keys with one beginning has it, too.
+    return not prefix or not keys or (min(keys).startswith(prefix) and max(keys).startswith(prefix))
 
 
 def has_odd_segment(name: str) -> bool:

@@ -8,6 +8,7 @@ never a key.
 
 from __future__ import annotations
 
+import re
 import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
@@ -16,12 +17,16 @@ from itertools import pairwise
 __all__ = ["KeySpace"]
 
 _DIGITS = "0123456789"
+_NUMBER = re.compile("[0-9]+")
 _HEX = "abcdef"
 _DEPTH = 24
 """Positions that are looked at after the part that two keys have in common."""
 
 _LENGTH = 256
 """Positions of a key whose characters are remembered. Keys that differ only beyond that are not told apart."""
+
+_TURNS = 2
+"""Times that a position has gone through its values before those that were seen count as all."""
 
 _SAMPLES = 24
 """Keys of a page that are looked at for their characters."""
@@ -41,12 +46,17 @@ class KeySpace:
         self._prefix = prefix
         self._seen: list[set[str]] = []
         self._values: dict[tuple[int, bool], list[str]] = {}
+        self._turns: list[int] = []
 
     def learn(self, keys: Sequence[str]) -> None:
         """Remembers the characters of some keys that were listed. The end of a key counts as an empty character."""
         seen, step = self._seen, max(1, len(keys) // _SAMPLES)
+        before = ""
         for key in (*keys[::step], *keys[-1:]):
             text = key[self._start : self._start + _LENGTH]
+            if before:
+                self._turn(before, text)
+            before = text
             while len(seen) <= len(text):
                 seen.append(set())
             for position, character in enumerate((*text, "")):
@@ -54,6 +64,21 @@ class KeySpace:
                     seen[position].add(character)
                     self._values.pop((position, False), None)
                     self._values.pop((position, True), None)
+
+    def _turn(self, before: str, text: str) -> None:
+        """Remembers which positions went through all their values between two keys of a page.
+
+        It is as with the digits of a counter: where one goes on, those behind it have come to their last value.
+        """
+        begin, end, turns = self._common_of(before, text) + 1, len(text), self._turns
+        if begin >= end or (len(turns) >= end and min(turns[begin:end]) >= _TURNS):
+            return
+        if _NUMBER.split(before) == _NUMBER.split(text):  # names of another kind say nothing about these
+            turns += [0] * (end - len(turns))
+            for position in range(begin, end):
+                turns[position] += 1
+                if turns[position] == _TURNS:
+                    self._values.pop((position, False), None)
 
     def share(self, low: str, high: str | None, first: str, last: str) -> float:
         """Returns the distance from `low` to `high` in multiples of the distance from `first` to `last`.
@@ -78,6 +103,8 @@ class KeySpace:
             wide: expect characters, too, that were not seen yet.
         """
         outer = self._common(low, high)
+        if outer > len(self._seen):
+            return None  # no key is that long
         span = range(outer, max(outer, self._common(first, last)) + _DEPTH)
         bottom, top = self._ends(low, high, span, wide=wide)
         number, characters = (bottom + top) // 2, []
@@ -98,8 +125,12 @@ class KeySpace:
         """Returns how many positions after the prefix two keys have in common."""
         if high is None:
             return 0
-        both = zip(low[self._start :], high[self._start :], strict=False)
-        return next((number for number, (one, other) in enumerate(both) if one != other), len(low) - self._start)
+        return self._common_of(low[self._start :], high[self._start :])
+
+    @staticmethod
+    def _common_of(one: str, other: str) -> int:
+        end = min(len(one), len(other))
+        return next((number for number in range(end) if one[number] != other[number]), end)
 
     def _ends(self, low: str, high: str | None, span: range, *, wide: bool = False) -> tuple[int, int]:
         bottom = self._number(low, span, wide=wide)
@@ -123,7 +154,12 @@ class KeySpace:
         values = self._values.get((position, wide))
         if values is None:
             seen = self._seen[position] if position < len(self._seen) else {""}
-            likely = _with_kin(seen).union(_later(max(seen) or " ")) if wide else _with_kin(seen)
+            likely = _with_kin(seen)
+            if wide:
+                likely = likely.union(_later(max(seen) or " "))
+            elif position < len(self._turns) and self._turns[position] >= _TURNS:
+                digits = seen.intersection(_DIGITS) or {""}
+                likely = {each for each in likely if each not in _DIGITS or min(digits) <= each <= max(digits)}
             values = self._values[position, wide] = sorted(likely)
         return values
 

@@ -15,7 +15,7 @@ from anyio import CancelScope
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageError, UnsupportedError
 from dxflow_async.providers.common.confirm import check_names, contradiction
 from dxflow_async.providers.common.listing_orders import by_directories, question
-from dxflow_async.providers.contract import Entry, Page, Provider
+from dxflow_async.providers.contract import Entry, Page, Provider, keys_of
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.planning.cursors import Cursors
@@ -35,7 +35,7 @@ async def pages(
 ) -> AsyncGenerator[Sequence[Entry], None]:
     """Yields the entries whose keys start with `prefix`, in the order of their keys.
 
-    It holds two pages in memory, or up to 64 pages of a listing that is requested in several places.
+    It holds two pages in memory, or up to 160 pages of a listing that is requested in several places.
 
     From the second page on, the next page is requested while the caller works on one, and a recursive listing is
     requested in several places at once where the provider can.
@@ -148,7 +148,7 @@ async def _may_be_cut(provider: Provider, get: _Requests, prefix: str, *seen: Pa
     """
     if provider.features.key_order or provider.features.directory_order is not None:
         return True
-    keys = [entry.key for page in seen for entry in page.entries]
+    keys = [key for page in seen for key in keys_of(page.entries)]
     if any(after < before for before, after in pairwise(keys)):
         order = all(by_directories(before) < by_directories(after) for before, after in pairwise(keys))
         provider.features = replace(provider.features, directory_order=order or None)

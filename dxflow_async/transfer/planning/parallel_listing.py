@@ -1,8 +1,9 @@
 """A long listing, asked for in several places at once, in the order of the keys.
 
 The keys are cut into ranges. Each range is listed page by page, and a range that turns out long is cut in the middle
-of what is left of it. Free places go to the earliest range that can use one, so most requests are made close to the
-caller; the pages of later ranges wait in a buffer of fixed size. Every key lies in exactly one range, therefore it is
+of what is left of it. A place that gets free goes to the next page of the earliest range that waits for one, which is
+certain to be needed, and else to a part of the earliest range that is long. The pages of later ranges wait in a buffer
+of fixed size, of which these leave enough to those before them. Every key lies in exactly one range, therefore it is
 found exactly once, also while other keys come and go.
 
 Ranges, positions and ends are in the order of the service: of the keys' bytes, or of their directories, in which
@@ -22,25 +23,32 @@ from anyio import CancelScope
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
 from dxflow_async.providers.common.listing_orders import by_directories, from_directories, orders_differ
-from dxflow_async.providers.contract import Entry, Page
+from dxflow_async.providers.contract import Entry, Page, keys_of
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
 from dxflow_async.transfer.planning.key_space import KeySpace
 
 __all__ = ["list_in_parallel"]
 
-_REQUESTS = 16
-"""Requests at a time. More do not help one process: it reads some five hundred pages a second."""
+_REQUESTS = 32
+"""Requests at a time. An answer that arrives waits while the process parses others, so some have to be on their way."""
 
-_BUFFERED = 64
-"""Pages that wait for the caller or are on their way: some 25 MB."""
+_BUFFERED = 160
+"""Pages that wait for the caller or are on their way: some 40 MB where they are columns."""
 
-_WORTH = 4.0
+_WORTH, _MOST_WORTH = 4.0, 32.0
 """A range is cut if so many pages are expected in the rest of it; the next one is on its way already."""
 
+_EASIER, _HARDER = 0.8, 1.3
+"""More pages have to be expected after each range that ends on its first page, and fewer after each other page."""
 
 _SURPRISES = 3
 """A listing is cut no more after so many ranges that began elsewhere than the one before them had seen."""
+
+
+def _kept_free(index: int) -> float:
+    """Returns how many pages of the buffer a range leaves to those before it: for the last ones it is half as large."""
+    return _BUFFERED / 2 * min(index / _REQUESTS, 1.0)
 
 
 class _Range:
@@ -53,6 +61,8 @@ class _Range:
         unbounded: no key above `high` is known.
         first: the first key of the first page, which may lie above `high`; None if there was none.
         expected: entries that the range before has seen here, and the cursor behind them.
+        share: how many pages are expected in the rest of it; None until that is asked.
+        whole: no key to cut it at is found, until there is another page of it.
     """
 
     __slots__ = (
@@ -67,7 +77,9 @@ class _Range:
         "pages",
         "position",
         "request",
+        "share",
         "unbounded",
+        "whole",
     )
 
     def __init__(self, low: str, high: str | None, page: tuple[str, str]) -> None:
@@ -77,12 +89,14 @@ class _Range:
         self.cursors = Cursors()
         self.page = page
         self.pages: deque[Page] = deque()
-        self.request: asyncio.Task[Page] | None = None
+        self.request: asyncio.Task[None] | None = None
         self.ended = False
         self.error: BaseException | None = None
         self.unbounded = high is None
         self.first: str | None = None
         self.expected: Page | None = None
+        self.share: float | None = None
+        self.whole = False
 
 
 async def list_in_parallel(
@@ -143,15 +157,16 @@ class _Listing:
         self._space.learn(keys)
         self._listed = keys[-1]
         self._ranges = [_Range(keys[-1], None, (keys[0], keys[-1]))]
-        self._running: dict[asyncio.Task[Page], _Range] = {}
-        self._cancelled: list[asyncio.Task[Page]] = []
+        self._running: dict[asyncio.Task[None], _Range] = {}
+        self._cancelled: list[asyncio.Task[None]] = []
         self._buffered = 0
         self._waiter: asyncio.Future[None] | None = None
-        self._next: asyncio.Handle | None = None
         self._call, self._go_on, self._start_after = call, go_on, start_after
         self._begun: Any = begun.cursor
         """The cursor to go on by; None once the service has begun a page at the key that was requested."""
         self._cutting = False
+        self._worth = _WORTH
+        """Pages that have to be expected in a range that is cut."""
         self._surprises = 0
         self._pages = 2
         """Pages with keys so far. No more requests run at a time, so a listing that ends soon wastes few of them."""
@@ -193,8 +208,6 @@ class _Listing:
 
     async def aclose(self) -> None:
         """Ends the requests that nobody waits for; their errors are dropped."""
-        if self._next is not None:
-            self._next.cancel()
         unwanted = (*self._running, *self._cancelled)
         self._running.clear()
         for request in unwanted:
@@ -203,72 +216,107 @@ class _Listing:
             await asyncio.wait(unwanted)
 
     def start_requests(self) -> None:
-        """Gives free places to the earliest ranges: to their next page, or else to a part of them."""
-        index = 0
-        while index < len(self._ranges) and len(self._running) < min(_REQUESTS, self._pages):
-            found = self._ranges[index]
-            full = self._buffered + len(self._running) >= _BUFFERED
-            if full and (index or found.pages or found.request is not None):
-                return
-            if found.request is None and not found.ended and found.error is None:
-                self._request(found)
-            elif found.request is not None and (cut := self._cut(found)) is not None:
+        """Gives free places to the ranges that can use one."""
+        while (found := self._next_range()) is not None:
+            task = asyncio.create_task(self._request(found))
+            self._running[task], found.request = found, task
+
+    def _next_range(self) -> _Range | None:
+        """Returns the range that is to have a free place; None if there is none for it.
+
+        That is the earliest one without a request that is not far ahead of the caller: its next page is certain to be
+        needed. Where there is none, a part of the earliest range that is long.
+        """
+        if len(self._running) >= min(_REQUESTS, self._pages):
+            return None
+        room = _BUFFERED - self._buffered - len(self._running)
+        for index, found in enumerate(self._ranges):
+            near = room > _kept_free(index) if index else not found.pages
+            if near and found.request is None and not found.ended and found.error is None:
+                return found
+        for index, found in enumerate(self._ranges):
+            if room <= _kept_free(index + 1):
+                return None
+            if found.request is not None and (cut := self._cut(found)) is not None:
                 self._ranges.insert(index + 1, cut)
-                self._request(cut)
-                continue  # the rest of it may be worth another cut
-            index += 1
+                return cut
+        return None
 
-    def _request(self, found: _Range) -> None:
+    async def _request(self, found: _Range) -> None:
+        """Requests the next page of a range, then one of the range that can use the place by then, and so on.
+
+        The next request leaves before other answers that have arrived are parsed: a new task would wait for them.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        following: _Range | None = found
+        while following is not None:
+            found = following
+            try:
+                page: Page | Exception = await self._page_of(found)
+            except Exception as error:  # noqa: BLE001 - raised to the caller when it has all entries before it
+                page = error
+            except asyncio.CancelledError as error:
+                if task in self._running:
+                    self._running.pop(task)
+                    found.request, found.error = None, error
+                    self._wake()
+                raise
+            if self._running.pop(task, None) is None:
+                return  # nobody wants it any more
+            found.request = None
+            self._answered(found, page)
+            self._wake()
+            if (following := self._next_range()) is not None:
+                self._running[task], following.request = following, task
+        self.start_requests()
+
+    def _page_of(self, found: _Range) -> Coroutine[Any, Any, Page]:
         if found.cursor is not None:
-            page = self._go_on(found.cursor)
-        else:
-            page = self._start_after(from_directories(found.position) if self._directories else found.position)
-        found.request = asyncio.create_task(page)
-        self._running[found.request] = found
-        found.request.add_done_callback(self._done)
+            return self._go_on(found.cursor)
+        return self._start_after(from_directories(found.position) if self._directories else found.position)
 
-    def _done(self, request: asyncio.Task[Page]) -> None:
-        """Takes an answer as it arrives, and asks for more, whatever the caller does meanwhile."""
-        found = self._running.pop(request, None)
-        if found is None:
-            return  # nobody wants it any more
-        if request.cancelled():
-            found.request, found.error = None, asyncio.CancelledError()
-        else:
-            self._answered(found, request)
+    def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-        if self._next is None:  # once for all answers that are there: they tell what is not worth a request
-            self._next = asyncio.get_running_loop().call_soon(self._go_ahead)
-
-    def _go_ahead(self) -> None:
-        self._next = None
-        self.start_requests()
 
     def _cut(self, found: _Range) -> _Range | None:
         """Cuts the later half off a range that is long; returns it."""
-        if not self._cutting:
-            return None
+        if not self._cutting or found.whole or found.cursor is None:
+            return None  # a range without a page of its own is a guess, and a part of it would be another one
+        if found.share is None:
+            found.share = self._space.share(found.position, found.high, *found.page)
+        short = found.share < self._worth
         # Of what lies behind the last key so far, nothing is known: one request at a time looks there.
-        last = found.unbounded and all(other.ended for other in self._ranges[self._ranges.index(found) + 1 :])
-        short = self._space.share(found.position, found.high, *found.page) < _WORTH
-        if short and not last:
+        if short and not (found.unbounded and self._is_last(found)):
             return None
         middle = self._space.middle(found.position, found.high, *found.page, wide=short)
         if middle is None or self._has_unlike((middle,)):
+            found.whole = True
             return None
         later = _Range(middle, found.high, found.page)
         later.unbounded = found.unbounded
-        found.high = middle
+        found.high, found.share = middle, None
         return later
 
-    def _answered(self, found: _Range, request: asyncio.Task[Page]) -> None:
+    def _is_last(self, found: _Range) -> bool:
+        """Returns whether all that is behind a range has ended."""
+        for other in reversed(self._ranges):
+            if other is found:
+                return True
+            if not other.ended:
+                return False
+        return False
+
+    def _answered(self, found: _Range, page: Page | Exception) -> None:
         """Takes the answer to the request of a range."""
-        found.request = None
         try:
-            page = request.result()
-            if page.entries and self._goes_back(self._ordered(page.entries[:1])[0], found.position):
-                raise contradiction(self._call, "a page goes back to keys that are listed already")
+            if isinstance(page, Exception):
+                raise page
+            if page.entries:
+                first, last = self._ordered((page.entries[0], page.entries[-1]))
+                if self._goes_back(first, found.position) or (first != last and self._goes_back(last, first)):
+                    raise contradiction(self._call, "a page goes back to keys that are listed already")
         except Exception as error:  # noqa: BLE001 - raised to the caller when it has all entries before it
             if found.cursor is not None or not isinstance(error, UnsupportedError):
                 found.error = error
@@ -296,12 +344,12 @@ class _Listing:
                 return
         found.cursor, found.ended = page.cursor, page.cursor is None
         beyond: Sequence[Entry] = ()
+        self._weigh(found, keys, began=began)
         if entries:
             if self._has_unlike(keys):
                 self._cut_no_more(found)
                 high = None
             self._learn(found, keys)
-            found.position, found.page = keys[-1], (keys[0], keys[-1])
             if high is not None and keys[-1] > high:
                 cut = bisect_right(keys, high)
                 entries, beyond, found.ended = entries[:cut], entries[cut:], True
@@ -314,7 +362,16 @@ class _Listing:
         elif page.cursor is None and (entries or not began):
             self._end_after(found)
 
+    def _weigh(self, found: _Range, keys: Sequence[str], *, began: bool) -> None:
+        """Learns from a page whether ranges are cut where little is in them."""
+        if found.high is None or (keys and keys[-1] <= found.high):
+            self._worth = max(self._worth * _EASIER, _WORTH)
+        elif began and not found.unbounded:
+            self._worth = min(self._worth * _HARDER, _MOST_WORTH)
+
     def _learn(self, found: _Range, keys: Sequence[str]) -> None:
+        found.position, found.page = keys[-1], (keys[0], keys[-1])
+        found.share, found.whole = None, False
         for earlier in self._ranges[: self._ranges.index(found)]:
             earlier.unbounded = False
         self._space.learn(keys)
@@ -363,7 +420,7 @@ class _Listing:
         found.first, found.cursor = self._ordered(begun.entries[:1])[0], begun.cursor
         self._take(found, begun)
 
-    def _cancel(self, request: asyncio.Task[Page]) -> None:
+    def _cancel(self, request: asyncio.Task[None]) -> None:
         self._running.pop(request, None)
         request.cancel()
         self._cancelled.append(request)
@@ -382,8 +439,7 @@ class _Listing:
         """Returns whether the first page of a range begins where another range has seen it begin."""
         return found.first is not None and found.first <= self._ordered(seen.entries[:1])[0]
 
-    def _ordered(self, entries: Sequence[Entry]) -> list[str]:
+    def _ordered(self, entries: Sequence[Entry]) -> Sequence[str]:
         """Returns the keys of entries as texts that stand in the order of the service."""
-        if self._directories:
-            return [by_directories(entry.key) for entry in entries]
-        return [entry.key for entry in entries]
+        keys = keys_of(entries)
+        return list(map(by_directories, keys)) if self._directories else keys

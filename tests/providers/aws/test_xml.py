@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dxflow_async.providers.aws import xml as s3xml
@@ -85,6 +86,59 @@ def test_plain_objects_are_read_as_the_parser_reads_them(names: set[str], unusua
     found, wanted = (feed(ListParser("b"), data.encode(), []).entries for data in (plain, parsed))
     assert list(map(repr, found)) == list(map(repr, wanted))
     assert [entry.key for entry in found] == [f"b/{name}" for name in sorted(rows, key=str.encode)]
+
+
+FIELDS = {
+    "Key": st.text(st.characters(codec="utf-8"), min_size=1).map(lambda name: quote_plus(name, safe="/")),
+    "Size": st.integers(0, 10**15).map(str),
+    "LastModified": st.integers(0, 2**31).map(lambda time: f"{datetime.fromtimestamp(time, UTC):%FT%T}.125Z"),
+    "ETag": st.sampled_from(
+        ["&quot;a1&quot;", "&#34;b2-3&#34;", "c3", '"d4"', '&quot;e5"', "", "W/&quot;f&quot;", "&amp;"]
+    ),
+    "StorageClass": st.sampled_from(["STANDARD", "GLACIER_IR", "", "a&lt;b"]),
+    "ChecksumAlgorithm": st.sampled_from(["CRC64NVME", "SHA256"]),
+}
+
+
+@given(st.data(), st.permutations(sorted(FIELDS)), st.integers(1, 6), st.booleans())
+def test_objects_with_the_same_fields_are_read_as_the_parser_reads_them(
+    data: st.DataObject, order: list[str], count: int, one_differs: bool
+) -> None:
+    """Whatever the order of the fields is, objects are what the XML parser finds, also where one has other fields."""
+    shown = {*data.draw(st.sets(st.sampled_from(order))), "Key"}
+    rows = [{name: data.draw(FIELDS[name]) for name in order if name in shown} for _ in range(count)]
+    if one_differs:
+        rows[-1] = dict(reversed(rows[-1].items()))
+    objects = "".join(
+        "<Contents>" + "".join(f"<{name}>{value}</{name}>" for name, value in row.items()) + "</Contents>"
+        for row in rows
+    )
+    plain = f"<ListBucketResult><EncodingType>url</EncodingType>{objects}</ListBucketResult>"
+    parsed = plain.replace("</ListBucketResult>", "<!-- --></ListBucketResult>")
+    found, wanted = (feed(ListParser("b"), text.encode(), []).entries for text in (plain, parsed))
+    assert sorted(map(repr, found)) == sorted(map(repr, wanted))
+
+
+@pytest.mark.parametrize("bad", ["a\x01", "a\ufffe", "\x1f"])
+@pytest.mark.parametrize("field", ["Key", "ETag"])
+def test_characters_that_xml_does_not_have(bad: str, field: str) -> None:
+    """A name or an ETag with a character that XML cannot carry is refused, also among plain ones."""
+    row = {"Key": "a", "ETag": "1"}
+    rows = [row, row | {field: bad}, row]
+    objects = "".join(
+        f"<Contents><Key>{each['Key']}</Key><ETag>&quot;{each['ETag']}&quot;</ETag></Contents>" for each in rows
+    )
+    with pytest.raises(MalformedXMLError):
+        feed(ListParser("b"), f"<ListBucketResult>{objects}</ListBucketResult>".encode(), [])
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=5))
+@example(["a=41", "x=", "=\n", "é=é"])
+def test_escapes_are_decoded_in_every_name(names: list[str]) -> None:
+    """Names with any characters, line feeds, equals and percent signs among them, come back as they were."""
+    rows = "".join(f"<Contents><Key>{quote(name, safe='/=')}</Key></Contents>" for name in names)
+    text = f"<ListBucketResult><EncodingType>url</EncodingType>{rows}</ListBucketResult>"
+    assert [entry.key for entry in feed(ListParser("b"), text.encode(), []).entries] == [f"b/{name}" for name in names]
 
 
 @pytest.mark.parametrize(
