@@ -73,7 +73,7 @@ class Beat(NamedTuple):
     def read(cls, path: str) -> Self | None:
         """Returns what a file tells; None if there is none, or nothing in it yet."""
         with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-            pid, owner_id, count, size, *earlier = file.read().split()
+            pid, owner_id, count, size, *earlier = file.readline().split()  # the rest is that of a longer line before
             return cls(int(pid), owner_id, int(count), int(size), tuple(earlier))
         return None
 

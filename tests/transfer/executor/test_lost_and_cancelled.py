@@ -17,7 +17,7 @@ import pytest
 
 from dxflow_async import AsyncSession
 from dxflow_async.transfer.executor import dispatcher
-from dxflow_async.transfer.executor.channel import ShardCancelledError, WorkerChannel
+from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError, WorkerChannel
 from dxflow_async.transfer.executor.shard import Shard
 from tests.sessions import part_files
 from tests.transfer.executor.listed_server import opened
@@ -203,3 +203,30 @@ async def test_a_silent_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
                 await call
         pool.let_go()
     assert not part_files(target)
+
+
+def test_a_shard_that_is_begun_anew() -> None:
+    """A worker knows whose files may be left of a shard: not its own, nor those of a worker that has ended it."""
+    channel = Channel.create()
+    try:
+        killed = WorkerChannel(channel.path, 1, "a" * 8)
+        assert not channel.is_held(1)
+        killed.beat(5)
+        assert channel.is_held(1)
+        os.close(killed._descriptor)
+        assert not channel.is_held(1)
+        second = WorkerChannel(channel.path, 1, "b" * 8)
+        assert (second.begun, second.earlier) == (True, ("a" * 8,))
+        second.beat(3)
+        second.close()
+        assert not channel.is_held(1)
+        told = channel.read([1])[1]
+        assert (told.owner_id, told.ended, told.bytes, told.earlier) == ("b" * 8, True, 3, ("a" * 8,))
+        third = WorkerChannel(channel.path, 1, "a" * 8)
+        assert third.earlier == ()
+        third.beat(0)
+        told = channel.read([1])[1]
+        assert (told.owner_id, told.ended, told.earlier) == ("a" * 8, False, ())
+        third.close()
+    finally:
+        channel.close(abandoned=False)
