@@ -7,11 +7,11 @@ import itertools
 import os
 import re
 import secrets
-import time
 import unicodedata
 from collections.abc import Collection
 
 from dxflow_async.concurrency.descriptors import patiently
+from dxflow_async.concurrency.file_locks import hold_shared
 
 __all__ = [
     "ACCENTED",
@@ -27,7 +27,6 @@ __all__ = [
 ACCENTED, DECOMPOSED = (os.fsdecode(unicodedata.normalize(form, "\u00e9").encode()) for form in ("NFC", "NFD"))
 """One letter in both Unicode forms: suffixes of names that find out whether a file system tells them apart."""
 
-_HOLD_TRIES = 10
 _TEMPORARY = re.compile(rf"\.[0-9a-f]{{16}}\.dxpart(?:{ACCENTED}|{DECOMPOSED})?")
 _serials = itertools.count(secrets.randbits(32))
 
@@ -47,16 +46,8 @@ def is_temporary(name: str, owner_ids: Collection[str] | None = None) -> bool:
 
 
 def hold_temporary(descriptor: int) -> None:
-    """Locks a temporary file until it is closed: it is being written."""
-    for _ in range(_HOLD_TRIES):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:  # a listing tests the lock, which takes a moment
-            time.sleep(0.001)
-        except OSError:  # without locks, listings show the file
-            return
-        else:
-            return
+    """Locks a temporary file until it is closed: it is being written. Without locks, listings show the file."""
+    hold_shared(descriptor)
 
 
 def is_being_written(directory: str, name: str) -> bool:

@@ -4,6 +4,10 @@ The coordinator holds the lock of the file `call`. A worker keeps a file for eac
 the owner of its temporary files, a counter that it raises while it is alive, and the bytes that it has moved. A worker
 ends a shard when the directory or the lock is gone, which is so as well after the coordinator was killed.
 
+A worker holds the lock of its file from before it tells anything until it has ended the shard, which it tells last.
+So a file that nobody holds, and that does not tell of the end, is that of a worker that was killed. The system lets go
+of the lock once no thread of the process is left, which could still make a file.
+
 A worker that sees the directory, and runs on the machine that the file `call` names, works on the coordinator's
 machine: local paths mean the same to both. A directory for temporary files that several machines share is not enough.
 """
@@ -21,12 +25,14 @@ from contextlib import suppress
 from functools import cache
 from typing import NamedTuple, Self
 
+from dxflow_async.concurrency.file_locks import hold_shared
 from dxflow_async.exceptions import DxflowError
 
 __all__ = ["Beat", "Channel", "ShardCancelledError", "WorkerChannel"]
 
 _CALL = "call"
 _CANCELLED = "cancelled"
+_ENDED = -1
 
 
 class ShardCancelledError(DxflowError):
@@ -47,9 +53,9 @@ class Beat(NamedTuple):
     Attributes:
         pid: the worker's process.
         owner_id: the owner of its temporary files.
-        beats: raised while the worker is alive.
+        beats: raised while the worker is alive; `_ENDED` once it has ended the shard and removed its temporary files.
         bytes: moved so far.
-        earlier: the owners of the temporary files of workers that had begun the shard before.
+        earlier: the owners of the temporary files of workers that had begun the shard before, and were lost.
     """
 
     pid: int
@@ -58,11 +64,16 @@ class Beat(NamedTuple):
     bytes: int
     earlier: tuple[str, ...] = ()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the worker has ended the shard by itself, and left no temporary file."""
+        return self.beats == _ENDED
+
     @classmethod
     def read(cls, path: str) -> Self | None:
         """Returns what a file tells; None if there is none, or nothing in it yet."""
         with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-            pid, owner_id, count, size, *earlier = file.read().split()
+            pid, owner_id, count, size, *earlier = file.readline().split()  # the rest is that of a longer line before
             return cls(int(pid), owner_id, int(count), int(size), tuple(earlier))
         return None
 
@@ -101,6 +112,23 @@ class Channel:
         beats = {number: Beat.read(os.path.join(self.path, str(number))) for number in numbers}
         return {number: beat for number, beat in beats.items() if beat is not None}
 
+    def is_held(self, number: int) -> bool:
+        """Returns whether the worker of a shard that was begun may still be alive, and at it."""
+        try:
+            descriptor = os.open(os.path.join(self.path, str(number)), os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # it is held, or the file system has no locks
+            return True
+        else:
+            return False
+        finally:
+            os.close(descriptor)
+
     def forget(self, number: int) -> None:
         """Removes what is told of a shard that has ended."""
         with suppress(FileNotFoundError):
@@ -131,19 +159,19 @@ class WorkerChannel:
     Attributes:
         visible: the worker is on the coordinator's machine.
         begun: another worker of this machine has begun the shard before, and was lost.
-        earlier: the owners of the temporary files of such workers.
+        earlier: the owners of the temporary files that such workers may have left.
     """
 
     def __init__(self, path: str, number: int, owner_id: str, dropped: Callable[[], bool] = lambda: False) -> None:
         self.visible = _names_this_machine(os.path.join(path, _CALL))
         self.begun = self.visible and os.path.exists(os.path.join(path, str(number)))
         before = Beat.read(os.path.join(path, str(number))) if self.begun else None
-        self.earlier = () if before is None else (*before.earlier, before.owner_id)
+        self.earlier = () if before is None else _owners_before(before, owner_id)
         self._dropped = dropped
         self._path = path
         self._number = number
         self._owner_id = owner_id
-        self._count = 0
+        self._count = self._moved = 0
         self._descriptor = -1
 
     def beat(self, moved: int) -> None:
@@ -158,10 +186,10 @@ class WorkerChannel:
             with suppress(OSError):
                 path = os.path.join(self._path, str(self._number))
                 self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if self._descriptor >= 0:
-            self._count += 1
-            text = f"{os.getpid()} {self._owner_id} {self._count:12} {max(moved, 0):20} {' '.join(self.earlier)}\n"
-            os.pwrite(self._descriptor, text.encode(), 0)
+                hold_shared(self._descriptor)
+        self._count += 1
+        self._moved = max(moved, 0)
+        self._tell(self._count)
 
     def ended(self) -> bool:
         """Returns whether the call was cancelled, or its coordinator is gone."""
@@ -185,10 +213,23 @@ class WorkerChannel:
             os.close(descriptor)
 
     def close(self) -> None:
-        """Ends it. The coordinator removes what was told."""
+        """Tells that the worker has ended the shard, and has no temporary file of it any more."""
         if self._descriptor >= 0:
+            with suppress(OSError):
+                self._tell(_ENDED)
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _tell(self, beats: int) -> None:
+        if self._descriptor >= 0:
+            text = f"{os.getpid()} {self._owner_id} {beats:12} {self._moved:20} {' '.join(self.earlier)}\n"
+            os.pwrite(self._descriptor, text.encode(), 0)
+
+
+def _owners_before(before: Beat, owner_id: str) -> tuple[str, ...]:
+    """Returns the owners that may have left temporary files, without the one that begins the shard now."""
+    owners = before.earlier if before.ended else (*before.earlier, before.owner_id)
+    return tuple(owner for owner in dict.fromkeys(owners) if owner != owner_id)
 
 
 def _names_this_machine(path: str) -> bool:

@@ -15,14 +15,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from anyio import CancelScope, move_on_after
+from anyio import move_on_after
 from anyio.abc import TaskGroup
 
 from dxflow_async.concurrency.pool import open_task_group
-from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import DxflowError, ExecutorError, SessionClosedError, StorageError
 from dxflow_async.models import TransferReport, TransferResult
@@ -31,7 +30,7 @@ from dxflow_async.providers.registry import local_provider
 from dxflow_async.transfer.context import DeletionRest, ListingRest
 from dxflow_async.transfer.engine import Engine, TransferItem, close_items
 from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError
-from dxflow_async.transfer.executor.leftovers import Leftovers
+from dxflow_async.transfer.executor.dispatcher import LOSSES, Dispatcher
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
 from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
@@ -47,14 +46,8 @@ __all__ = ["Coordinator", "Placement"]
 
 _log = logging.getLogger("dxflow_async.transfer.executor")
 
-_LOSSES = 3
-"""A shard that was lost with so many workers is not handed out again."""
-
 _USELESS, _LEAST_USELESS = 12, 40
 """Losses in a row, for each worker and at least, after which a call ends that has had no receipt."""
-
-_END_SECONDS = 10.0
-"""Time for workers to end their shards when a call is cancelled."""
 
 _GATHER_SECONDS = 0.02
 """Parts of one object that are asked for within this time go into one shard."""
@@ -98,10 +91,9 @@ class Coordinator:
         self._threads = threads
         self._journal = journal
         self._meter: Meter
-        self._monitor: Monitor
+        self._dispatcher: Dispatcher
         self._template: Shard
         self._sizes = ShardSizes()
-        self._leftovers = Leftovers(threads)
         self._lost_in_a_row = 0
         self._engine: Engine | None = None
         self._group: TaskGroup | None = None
@@ -110,7 +102,6 @@ class Coordinator:
         self._out = 0
         self._alone = False
         self._suspects = 0
-        self._abandoned = False  # a worker may still look for the channel
         self._part_size = 0
         self._changed = asyncio.Event()
         self._gathered: dict[tuple[str, str], PartBatch] = {}
@@ -145,9 +136,7 @@ class Coordinator:
             return await future
         except asyncio.CancelledError:
             # The upload is removed next, so no worker may write to it any more.
-            with CancelScope(shield=True), move_on_after(_END_SECONDS):
-                await self._end_shards()
-                await gathered.ended.wait()
+            await self._dispatcher.end(gathered.ended)
             raise
 
     @asynccontextmanager
@@ -179,15 +168,10 @@ class Coordinator:
             await self.perform(PartsWork(gathered.span, gathered.parts))
         except ShardCancelledError:
             gathered.ended.set()
-            await self._await_cancellation()
+            await self._dispatcher.await_cancellation()
             raise
         finally:
             gathered.ended.set()
-
-    async def _await_cancellation(self) -> None:
-        """Waits until this task is cancelled, too, when the call is being cancelled and its workers saw that first."""
-        if self._monitor.cancelled:
-            await asyncio.sleep(_END_SECONDS)
 
     # The whole call
 
@@ -195,21 +179,18 @@ class Coordinator:
     async def _serving(self, meter: Meter) -> AsyncIterator[TaskGroup]:
         """Opens the channel to the workers, and watches it."""
         call, channel = self._call, await self._threads.run(Channel.create)
+        monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)
+        self._dispatcher = Dispatcher(call.executor, channel, monitor, self._threads)
         try:
             self._template = call.template(channel.path)
-            self._monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)
             async with open_task_group() as group:
                 self._group = group
-                group.start_soon(self._monitor.watch)
+                group.start_soon(monitor.watch)
                 yield group
                 group.cancel_scope.cancel()
         finally:
             self._group = None
-            beats = channel.read(self._leftovers.hanging)
-            # A few small files; the threads may be closed already. Workers of this machine miss them at once.
-            channel.close(abandoned=self._abandoned and not call.executor.same_machine)
-            with suppress(SessionClosedError):
-                await clean_up(self._leftovers.sweep(beats))
+            await self._dispatcher.close()
 
     async def run(self, engine: Engine, items: AsyncIterator[TransferItem], meter: Meter) -> TransferReport:
         """Transfers items, and reports on each of them; as `Engine.run`.
@@ -326,7 +307,7 @@ class Coordinator:
         try:
             await self._perform_entered(work)
         except ShardCancelledError:
-            await self._await_cancellation()
+            await self._dispatcher.await_cancellation()
             raise
 
     async def _note(self, item: TransferItem, result: TransferResult, version: str | None) -> None:
@@ -345,7 +326,7 @@ class Coordinator:
 
     async def perform(self, work: Work) -> None:
         """Has workers do some work, and settles it."""
-        await self._enter(alone=work.losses >= _LOSSES - 1)
+        await self._enter(alone=work.losses >= LOSSES - 1)
         await self._perform_entered(work)
 
     async def perform_range(self, work: Work) -> None:
@@ -368,8 +349,8 @@ class Coordinator:
             if (done := work.done(receipt)) is not None:
                 self._sizes.took(receipt.seconds, *done, receipt.latency)
             await work.settle(receipt)
-            await self._leftovers.settled(work, receipt)
-        elif work.losses < _LOSSES:
+            await self._dispatcher.settled(work, receipt)
+        elif work.losses < LOSSES:
             await self.perform(work)
         elif len(pieces := work.halves()) > 1:
             for piece in pieces:
@@ -392,68 +373,16 @@ class Coordinator:
 
     async def _submit(self, work: Work) -> ShardReceipt:
         self._number += 1
-        call, number, alone = self._call, self._number, self._alone
+        call = self._call
         shard = replace(
             self._template,
-            number=number,
+            number=self._number,
             budget=share(call.max_concurrency, call.max_bandwidth, call.executor.sessions),
             left=self._left,
             again=work.losses > 0,
             **work.fields,
         )
-        task = asyncio.ensure_future(call.executor.submit(shard))
-        hangs = asyncio.Event()
-        self._monitor.began(number, hangs.set)
-        given_up = asyncio.ensure_future(hangs.wait())
-        try:
-            await asyncio.wait([task, given_up], return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
-        except asyncio.CancelledError:
-            with CancelScope(shield=True), move_on_after(_END_SECONDS):
-                await self._end_shards()
-                task.cancel()
-                await asyncio.wait([task])
-            if not task.done():
-                self._abandon(task)
-            elif not task.cancelled() and isinstance(task.exception(), WorkerLostError):
-                await clean_up(self._sweep(number, work))
-            raise
-        except WorkerLostError as error:
-            begun = await self._sweep(number, work) or error.out_of_memory or not call.executor.same_machine
-            # Only a shard that ran alone is certain to have ended its workers by itself.
-            most = _LOSSES if alone else _LOSSES - 1
-            work.losses = max(work.losses, min(work.losses + error.workers, most)) if begun else work.losses
-            raise
-        finally:
-            given_up.cancel()
-            hung = not task.done()
-            if (beat := self._monitor.ended(number, hangs=hung)) is not None and hung:
-                self._leftovers.hangs(number, beat, work)
-        work.losses += 1
-        task.cancel()
-        await asyncio.sleep(0)
-        self._abandon(task)
-        raise WorkerLostError
-
-    async def _sweep(self, number: int, work: Work) -> bool:
-        """Removes what a lost worker has left of a shard; returns whether it had begun the shard."""
-        beat = await self._monitor.lost(number)
-        if beat is not None:
-            await self._leftovers.lost(work, beat)
-        return beat is not None
-
-    def _abandon(self, task: asyncio.Task[ShardReceipt]) -> None:
-        """Ends the waiting for a shard that does not end. Its task was cancelled once, and waits for its worker."""
-        self._abandoned = True
-        task.add_done_callback(_ignore)
-        task.cancel()
-
-    async def _end_shards(self) -> None:
-        """Tells all workers that the call is cancelled."""
-        if not self._monitor.cancelled:
-            self._monitor.cancel()
-            await self._call.executor.end_shards(self._template.channel)
+        return await self._dispatcher.submit(shard, work, alone=self._alone)
 
     @property
     def _left(self) -> int:
@@ -481,12 +410,6 @@ class Coordinator:
 
     def _disk(self, root: str) -> Provider:
         return local_provider(root, self._threads)
-
-
-def _ignore(task: asyncio.Task[ShardReceipt]) -> None:
-    """Drops the outcome of a shard that was given up."""
-    if not task.cancelled():
-        task.exception()
 
 
 def _ended_workers(work: Work) -> StorageError:

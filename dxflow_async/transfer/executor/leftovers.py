@@ -1,87 +1,171 @@
-"""The temporary files that workers of this machine leave beside local files when they are lost, or hang."""
+"""The temporary files that workers of this machine leave beside local files when they are lost, or hang.
+
+A shard ends with a receipt, or otherwise: its worker is lost, it hangs, or the call is cancelled before anybody knows.
+Each shard that ends otherwise is noted at once, without an await that a cancellation could interrupt. What its worker
+has left is removed as soon as it is certain, or at the end of the call, which waits for that:
+
+- A worker that never began the shard, or told that it has ended it, has left nothing.
+- The files of a worker that is gone are removed. Whichever call they belong to, nobody writes them any more.
+- A worker that is alive sees that the call has ended, and removes its files itself. It is waited for.
+- A worker that is not heard of for long hangs. Its files are removed at the end of the call, not before: it may go on,
+  with this shard or another one.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.contract import LocalDisk
 from dxflow_async.providers.registry import local_provider
-from dxflow_async.transfer.executor.channel import Beat
+from dxflow_async.transfer.executor.channel import Beat, Channel
 from dxflow_async.transfer.executor.shard import ShardPlace, ShardReceipt
 from dxflow_async.transfer.executor.work import Work
 
 __all__ = ["Leftovers"]
+
+_LOOK_SECONDS = 0.02
+_SILENT_SECONDS = 2.0
+"""A worker of a call that has ended hangs if it is not heard of for so long."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A shard whose worker may have left something."""
+
+    work: Work
+    beat: Beat | None = None
+    since: float | None = None
+
+    def is_silent(self, beat: Beat, now: float) -> bool:
+        """Returns whether the worker, which tells this now, has not been heard of for long."""
+        if beat != self.beat or self.since is None:
+            self.beat, self.since = beat, now
+        return now - self.since >= _SILENT_SECONDS
+
+
+@dataclass(slots=True)
+class _Owners:
+    """The owners of what may be left of some work.
+
+    Attributes:
+        gone: owners that write nothing any more.
+        doubtful: owners that an executor lost by itself. They may write elsewhere while the call runs.
+        listed: the work was done, so that `Work.written` names all places.
+    """
+
+    gone: set[str] = field(default_factory=set)
+    doubtful: set[str] = field(default_factory=set)
+    listed: bool = False
 
 
 class Leftovers:
     """Removes the temporary files that the workers of a call leave.
 
     Args:
-        threads: for blocking work.
+        channel: what the workers tell.
+        threads: for blocking work. They may be closed before the call has ended.
     """
 
-    def __init__(self, threads: Threads) -> None:
+    def __init__(self, channel: Channel, threads: Threads) -> None:
+        self._channel = channel
         self._threads = threads
-        self._unlisted: set[Work] = set()
-        self._silent: list[tuple[int, Beat, Work]] = []
+        self._open: dict[int, _Open] = {}
+        self._owners: dict[Work, _Owners] = {}
 
-    async def lost(self, work: Work, beat: Beat) -> None:
-        """Removes the files of a worker that was lost with some work, as far as the names are known."""
-        work.owners.update((beat.owner_id, *beat.earlier))
-        if work.tree is not None:
-            self._unlisted.add(work)
-        await self._sweep(work.written, work.owners)
+    def note(self, number: int, work: Work, silent: Beat | None = None) -> None:
+        """Notes a shard that has ended without a receipt, or that nobody waits for any more.
+
+        Args:
+            number: the shard.
+            work: its work.
+            silent: what its worker told before it was not heard of for long; None where it did not hang.
+        """
+        self._open[number] = _Open(work, silent, None if silent is None else monotonic() - _SILENT_SECONDS)
+
+    def note_earlier(self, work: Work, owners: Collection[str]) -> None:
+        """Notes the owners of workers that the executor lost by itself before another one did the work."""
+        if owners:
+            self._owners.setdefault(work, _Owners()).doubtful.update(owners)
+
+    async def lost(self, number: int) -> bool:
+        """Removes the files of a worker that was lost with a shard; returns whether it had begun the shard.
+
+        As far as their names are known, and if it is gone: the workers of a broken pool end a moment later.
+        """
+        beat, held = (await self._threads.run(self._look, [number]))[number]
+        if beat is None:
+            del self._open[number]
+        elif beat.ended or not held:
+            work = self._close(number, beat)
+            await self._sweep(work.written, self._owners[work].gone)
+        return beat is not None
 
     async def settled(self, work: Work, receipt: ShardReceipt) -> None:
         """Removes the files of the workers that were lost with some work before it was done."""
-        work.owners.update(receipt.owners)
-        if receipt.failure is None:
-            self._unlisted.discard(work)
         await self._sweep(work.written, work.owners)
+        if receipt.failure is None and (owners := self._owners.get(work)) is not None:
+            owners.gone.clear()
+            owners.listed = True
 
-    def hangs(self, number: int, beat: Beat, work: Work) -> None:
-        """Notes a worker that hangs. Its files stay while the call runs: it may go on, with this shard or another."""
-        self._silent.append((number, beat, work))
-
-    @property
-    def hanging(self) -> list[int]:
-        """The shards of the workers that hang."""
-        return [number for number, _, _ in self._silent]
-
-    async def sweep(self, beats: dict[int, Beat]) -> None:
-        """Removes what is left at the end of the call.
-
-        A worker that went on after it was given up removes its files itself.
-
-        Args:
-            beats: what the workers of `hanging` have told.
-        """
-        for number, beat, work in self._silent:
-            if beats.get(number) == beat and work.tree is None:
-                await self._sweep(work.written, {beat.owner_id})
-            elif beats.get(number) == beat:
-                work.owners.add(beat.owner_id)
-                self._unlisted.add(work)
+    async def sweep(self) -> None:
+        """Removes what is left at the end of the call. Waits for workers that are alive, and tells them to end."""
+        await self._await_workers()
         trees: dict[ShardPlace, set[str]] = {}
-        for work in self._unlisted:
-            assert work.tree is not None
-            trees.setdefault(work.tree, set()).update(work.owners)
+        for work, each in self._owners.items():
+            owners = each.gone | each.doubtful
+            if work.tree is None or each.listed:
+                await self._sweep(work.written, owners)
+            elif owners:
+                trees.setdefault(work.tree, set()).update(owners)
         for tree, owners in trees.items():
             if (disk := self._disk(tree)) is not None:
-                await self._threads.run(_sweep_tree, disk, tree.key, owners)
+                await self._threads.finish(_sweep_tree, disk, tree.key, owners)
+
+    async def _await_workers(self) -> None:
+        """Finds out of all shards whose files are left."""
+        if self._open:
+            self._channel.cancel()  # creates a file; workers that have ended their shards do not look for it
+        while self._open:
+            found, now = await self._threads.finish(self._look, list(self._open)), monotonic()
+            for number, (beat, held) in found.items():
+                if beat is None:
+                    del self._open[number]
+                elif beat.ended or not held or self._open[number].is_silent(beat, now):
+                    self._close(number, beat)
+            if self._open:
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self, numbers: Collection[int]) -> dict[int, tuple[Beat | None, bool]]:
+        """Returns what the workers of some shards tell, and whether they may be alive."""
+        held = {number: self._channel.is_held(number) for number in numbers}
+        beats = self._channel.read(numbers)  # afterwards: whoever has let go has told everything
+        return {number: (beats.get(number), held[number]) for number in numbers}
+
+    def _close(self, number: int, beat: Beat) -> Work:
+        """Notes whose files are left of a shard, and returns its work."""
+        work = self._open.pop(number).work
+        owners = self._owners.setdefault(work, _Owners())
+        owners.doubtful.update(beat.earlier)
+        if not beat.ended:
+            owners.gone.add(beat.owner_id)
+            work.owners.add(beat.owner_id)
+        return work
 
     async def _sweep(self, places: Iterable[ShardPlace], owners: Collection[str]) -> None:
+        """Removes the files of some owners beside some places."""
         if not owners:
             return
-        directories = {(place.root, place.key.rpartition("/")[0]): place for place in places}
+        directories = {(place.root, place.key.removesuffix("/").rpartition("/")[0]): place for place in places}
         for place in directories.values():
             if (disk := self._disk(place)) is not None:
-                with suppress(StorageError):
-                    await disk.sweep(place.key, owners, ())
+                await self._threads.finish(_sweep_beside, disk, place.key, owners)
 
     def _disk(self, place: ShardPlace) -> LocalDisk | None:
         return None if place.root is None else local_provider(place.root, self._threads).local_disk
@@ -89,6 +173,16 @@ class Leftovers:
 
 def _sweep_tree(disk: LocalDisk, key: str, owners: Collection[str]) -> None:
     for directory, _, _ in os.walk(disk.path(key)):
-        with suppress(OSError):
-            for path in disk.leftovers(directory, owners):
+        _remove(disk, directory, owners)
+
+
+def _sweep_beside(disk: LocalDisk, key: str, owners: Collection[str]) -> None:
+    with suppress(StorageError):  # no name for a file, so none was written
+        _remove(disk, os.path.dirname(disk.path(key)), owners)
+
+
+def _remove(disk: LocalDisk, directory: str, owners: Collection[str]) -> None:
+    with suppress(OSError):
+        for path in disk.leftovers(directory, owners):
+            with suppress(OSError):
                 os.unlink(path)

@@ -91,23 +91,19 @@ class Monitor:
         """Notes that a shard is handed out. `give_up` ends the waiting for it."""
         self._shards[number] = _Shard(give_up, monotonic())
 
-    def ended(self, number: int, *, hangs: bool = False) -> Beat | None:
+    def ended(self, number: int, *, kept: bool) -> Beat | None:
         """Notes that a shard has ended, and returns what was told of it. Its bytes are counted with its receipt.
 
         Args:
             number: the shard.
-            hangs: it has not, but nobody waits for it any more. What its worker tells stays.
+            kept: what its worker tells stays, because it may have left something.
         """
         shard = self._shards.pop(number)
-        if not hangs:
+        if not kept:
             self._gone.append(number)
         if shard.beat is not None:
             self._meter.moved(-shard.beat.bytes)
         return shard.beat
-
-    async def lost(self, number: int) -> Beat | None:
-        """Returns what the worker of a shard has told before it was lost; None if no worker had begun it."""
-        return (await self._threads.run(self._channel.read, [number])).get(number)
 
     def cancel(self) -> None:
         """Has all workers end their shards."""

@@ -75,6 +75,7 @@ async def run_shard(resources: Resources, places: Places, shard: Shard, channel:
             await asyncio.sleep(_BEAT_SECONDS)
 
     try:
+        channel.beat(0)  # nothing is written before the coordinator can know whose it is
         async with open_task_group() as group:
             group.start_soon(watch, group.cancel_scope)
             # An executor that this machine does not see may hand a shard out again by itself.

@@ -2,8 +2,8 @@
 
 Only names and outcomes come back, and the coordinator neither lists nor plans; `SharedRanges` cuts the ranges. Every
 key lies in exactly one range, therefore it is copied exactly once. Where a range does not begin with the key that
-the range before it has seen there, the service began elsewhere than it was asked to. Then, and when a range has ended
-its workers, this process lists the directory itself, and hands out the objects that no range had.
+the range before it has seen there, the service began elsewhere than it was asked to, or ended early. Then, and when a
+range has ended its workers, this process lists the directory itself, and hands out the objects that no range had.
 """
 
 from __future__ import annotations
@@ -142,10 +142,16 @@ class SharedListing(SharedRanges["_Range"]):
             self.error = self.error or failure.restored()
 
     async def _fits(self) -> bool:
-        """Returns whether each range begins with the key that the ranges before it have seen there."""
+        """Returns whether each range begins with the key that the ranges before it have seen there.
+
+        Where these have seen none, the listing had ended there, so that there must not be any.
+        """
         expected, since = None, self._rest.keys[-1]
-        for each in sorted(self._ranges, key=lambda span: span.low):
-            wrong = expected is not None and (each.first is None or each.first > expected)
+        for number, each in enumerate(sorted(self._ranges, key=lambda span: span.low)):
+            if expected is None:
+                wrong = number > 0 and each.first is not None
+            else:
+                wrong = each.first is None or each.first > expected
             if wrong and not await self._is_gone(since, each.first):
                 return False
             since, expected = each.last or since, each.beyond

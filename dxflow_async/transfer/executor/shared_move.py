@@ -9,7 +9,7 @@ other shard.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from dxflow_async.exceptions import StorageError
@@ -106,7 +106,7 @@ class MoveWork(Work):
             moves=True,
             entries=keys.content,
         )
-        self._names: Sequence[str] = ()
+        self._keys = keys
         self.failed = False
 
     @property
@@ -126,12 +126,12 @@ class MoveWork(Work):
 
     @property
     def written(self) -> Iterable[ShardPlace]:
-        target = self._key_range.destination
-        return (target._replace(key=target.key + name) for name in self._names)
+        span = self._key_range
+        start, target = len(span.source.key), span.destination
+        return (target._replace(key=target.key + entry.key[start:]) for entry in unpack(self._keys.content))
 
     async def settle(self, receipt: ShardReceipt) -> None:
         assert receipt.listed is not None
-        self._names = receipt.listed.names
         await note_items(self._coordinator, self._rest, receipt.listed, receipt.items)
 
     async def fail(self, error: StorageError) -> None:

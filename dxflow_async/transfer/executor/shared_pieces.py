@@ -6,9 +6,11 @@ mistake can leave a key, and never take a wrong one. That no key stays is shown 
 
 - The last key that was listed is left for the next piece, which has to begin with it.
 - A range that begins between two keys has to begin with the key that the range before it has seen there, or before.
+- A range that ended because nothing followed, though there were keys in ranges behind it, has to end so once more.
 
-Where that does not hold, the service began elsewhere than it was asked to, or the key is gone since. Then, and when a
-range has ended its workers, this process lists the directory itself, and hands out the keys in the gaps.
+Where that does not hold, the service began elsewhere than it was asked to or ended early, or the key is gone since.
+Then, and when a range has ended its workers, this process lists the directory itself, and hands out the keys in the
+gaps.
 """
 
 from __future__ import annotations
@@ -79,6 +81,10 @@ class SharedPieces(SharedRanges["PieceRange"]):
         first = PieceRange(keys[-2], None, (keys[0], keys[-1]))
         first.expected = keys[-1]
         await self._perform_all(first)
+        while self.error is None and not self._stops() and (doubtful := self._doubtful_ends()):
+            for each in doubtful:
+                each.reopen()
+            await self._perform_again(doubtful)
         self._compare()
         return self.error is None and all(each.ended and not each.gaps for each in self._ranges)
 
@@ -127,6 +133,18 @@ class SharedPieces(SharedRanges["PieceRange"]):
         span.end_before_expected()
         return later
 
+    def _doubtful_ends(self) -> list[PieceRange]:
+        """Returns the ranges that ended because nothing followed, though a range behind them has seen a key.
+
+        That key may be gone by then, as all keys are in the end, or the listing was cut. An empty answer settles it.
+        """
+        found, doubtful = False, list[PieceRange]()
+        for each in sorted(self._ranges, key=lambda span: span.low, reverse=True):
+            if found and each.ended and each.beyond is None and not each.confirmed:
+                doubtful.append(each)
+            found = found or each.first is not None
+        return doubtful
+
     def _compare(self) -> None:
         """Notes where a range began behind the key that the ranges before it have seen there."""
         expected = None
@@ -142,15 +160,20 @@ class PieceRange(KeySpan):
     Attributes:
         expected: the key that the next listing has to begin with, or one before it.
         gaps: pairs of keys between which there may be more; None: up to the end of the range.
+        confirmed: it was listed again after it had ended, and there was nothing.
     """
 
-    __slots__ = ("_begun", "expected", "gaps")
+    __slots__ = ("_begun", "_reopened", "confirmed", "expected", "gaps")
 
     def __init__(self, low: str, high: str | None, page: tuple[str, str]) -> None:
         super().__init__(low, high, page)
         self.expected: str | None = None
         self.gaps: list[tuple[str, str | None]] = []
-        self._begun = False
+        self.confirmed = self._begun = self._reopened = False
+
+    def reopen(self) -> None:
+        """Has the rest of a range that has ended listed again."""
+        self.ended, self._reopened = False, True
 
     def took(self, listed: ListedKeys) -> None:
         """Takes over how far a worker has come."""
@@ -162,6 +185,7 @@ class PieceRange(KeySpan):
             self.page = (listed.first, listed.position)
         self.position, self.ended, self.beyond = listed.position, listed.ended, listed.beyond
         self.expected = None if listed.ended else listed.beyond
+        self.confirmed = self._reopened and listed.ended and not listed.keys.number
 
     def end_before_expected(self) -> None:
         """Ends the range if nothing is left of it since it was cut: its next key belongs to another one."""

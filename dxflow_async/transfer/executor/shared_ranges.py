@@ -100,8 +100,17 @@ class SharedRanges(ABC, Generic[S]):
             for later in self._cut(first):
                 self._start(later)
 
+    async def _perform_again(self, ranges: Sequence[S]) -> None:
+        """Has workers do what is left of ranges, once all are done."""
+        async with open_task_group() as self._group:
+            for each in ranges:
+                self._go_on(each)
+
     def _start(self, span: S) -> None:
         self._ranges.append(span)
+        self._go_on(span)
+
+    def _go_on(self, span: S) -> None:
         self._active += 1
         self._group.start_soon(self._perform_range, span)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,10 @@ from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.transfer.executor.losing_executor import LosingExecutor
 
-__all__ = ["SHAPES", "ListedServer", "know_order", "opened", "ranges"]
+__all__ = ["SHAPES", "ListedServer", "cuts_of", "know_order", "opened", "ranges"]
 
 _RANDOM = random.Random(17)
+_TOKEN = re.compile(rb"<NextContinuationToken>[^<]*</NextContinuationToken>")
 
 SHAPES = {
     "flat": [f"file-{number:05}.bin" for number in range(160)],
@@ -40,9 +42,14 @@ SHAPES = {
 
 
 class ListedServer(S3Server):
-    """An S3 server whose listings begin, from a key, where `begin` says."""
+    """An S3 server whose listings begin, from a key, where `mode` says.
+
+    Attributes:
+        cuts: says of a listing that follows a key whether it ends after its first page.
+    """
 
     mode = "honoured"
+    cuts: Callable[[str], bool] = staticmethod(lambda _: False)
 
     def _answer(self, operation: Operation, ask: Ask) -> Answer:
         after = ask.query.get("start-after")
@@ -56,7 +63,24 @@ class ListedServer(S3Server):
                 # The content of a directory is left out if its bare name is requested, and some more.
                 query["start-after"] = sorted(key for key in (*self.objects(), after) if key >= after)[:7][-1]
             ask = replace(ask, query=query)
-        return super()._answer(operation, ask)
+        answer = super()._answer(operation, ask)
+        if after is not None and self.cuts(after):
+            answer.body = _TOKEN.sub(b"", answer.body).replace(b">true</IsTruncated>", b">false</IsTruncated>")
+        return answer
+
+
+def cuts_of(pool: LosingExecutor) -> Callable[[str], bool]:
+    """Says which listings are those of a worker, once each, but for the last range, whose end nobody else sees."""
+    cut = set[str]()
+
+    def cuts(after: str) -> bool:
+        spans = [shard.listing or shard.range for shard in list(pool.shards)]
+        if after in cut or not any(span and span.high and span.low == f"bucket/{after}" for span in spans):
+            return False
+        cut.add(after)
+        return True
+
+    return cuts
 
 
 @asynccontextmanager

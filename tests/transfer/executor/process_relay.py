@@ -51,13 +51,14 @@ class ProcessRelay:
         holds_before: says whether a request is held before it is passed on, until `released` is set.
         holds_after: the same, once the server has done what was asked.
         held: a request is held.
+        sees: called with each request as it comes.
         endpoint: its URL.
     """
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
         self._owners: dict[int, int] = {}
-        self._busy = 0
+        self._busy: dict[int, tuple[web.Request, Sent]] = {}
         self.sent: list[Sent] = []
         self.kills = 0
         self.endpoint = ""
@@ -74,6 +75,7 @@ class ProcessRelay:
         self.holds_before: Callable[[Sent], bool] = lambda _: False
         self.holds_after: Callable[[Sent], bool] = lambda _: False
         self.held, self.released = asyncio.Event(), asyncio.Event()
+        self.sees: Callable[[Sent], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
         connector = TCPConnector(limit=0, force_close=False)
@@ -98,15 +100,20 @@ class ProcessRelay:
         while self._busy:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
-    async def _count(self, request: web.Request) -> web.StreamResponse:
-        self._busy += 1
-        try:
-            return await self._pass(request)
-        finally:
-            self._busy -= 1
+    def waited_for(self) -> list[Sent]:
+        """The requests under way whose sender has not gone."""
+        return [sent for request, sent in self._busy.values() if request.transport is not None]
 
-    async def _pass(self, request: web.Request) -> web.StreamResponse:
+    async def _count(self, request: web.Request) -> web.StreamResponse:
         sent = Sent(self._owner_of(request), request.method, request.raw_path)
+        self.sees(sent)
+        self._busy[id(request)] = (request, sent)
+        try:
+            return await self._pass(request, sent)
+        finally:
+            del self._busy[id(request)]
+
+    async def _pass(self, request: web.Request, sent: Sent) -> web.StreamResponse:
         self.sent.append(sent)
         if self.kills_before(sent):
             return self._kill(sent)

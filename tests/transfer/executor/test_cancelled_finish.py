@@ -93,6 +93,29 @@ async def test_a_cancelled_call(
     assert await check(relayed, relay, weed, place, files) == (moment == "finish done")
 
 
+async def test_workers_end_before_an_upload_is_removed(
+    relayed: AsyncSession, weed: SeaweedFS, relay: ProcessRelay, place: str, tmp_path: Path
+) -> None:
+    """A cancelled call removes an upload once no worker writes parts to it any more, which would come back to life."""
+    files = make_files(tmp_path / "files", 0, large=11 * MiB)
+    hold(relay, "part asked")
+    writing: list[list[Sent]] = []
+
+    def sees(sent: Sent) -> None:
+        if sent.method == "DELETE" and "uploadId=" in sent.path:
+            writing.append([each for each in relay.waited_for() if each.pid != os.getpid()])
+
+    relay.sees = sees
+    call = asyncio.ensure_future(relayed.copy(f"{files}/", f"aws:{place}", processes=1))
+    await relay.held.wait()
+    assert [each.method for each in relay.waited_for()].count("PUT") >= 1
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    assert writing == [[]]
+    assert not await check(relayed, relay, weed, place, files)
+
+
 @pytest.mark.parametrize("moment", ["finish asked", pytest.param("finish done", marks=pytest.mark.long)])
 async def test_an_interrupted_command(
     session: AsyncSession, weed: SeaweedFS, relay: ProcessRelay, place: str, tmp_path: Path, moment: str

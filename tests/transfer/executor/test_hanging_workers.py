@@ -20,7 +20,7 @@ from aiohttp import web
 from dxflow_async import AsyncSession, ExecutorError, Settings
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.storage import transfer_service
-from dxflow_async.transfer.executor import coordinator
+from dxflow_async.transfer.executor import dispatcher
 from dxflow_async.transfer.executor.channel import Channel, WorkerChannel
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import FuturesExecutor
@@ -45,7 +45,7 @@ def patience(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[float
     """
     monkeypatch.setattr(transfer_service, "_HANGS", 0)
     monkeypatch.setattr(transfer_service, "_LEAST_HANG_SECONDS", 2.0)
-    monkeypatch.setattr(coordinator, "_END_SECONDS", 0.5)
+    monkeypatch.setattr(dispatcher, "_END_SECONDS", 0.5)
     (tmp_path / "calls").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "calls"))
     return lambda seconds: monkeypatch.setattr(transfer_service, "_LEAST_HANG_SECONDS", seconds)

@@ -40,7 +40,7 @@ from tests.dialects.s3_exchange import Answer, Ask
 from tests.dialects.s3_operations import Operation
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_subject import aws_settings
-from tests.transfer.executor.listed_server import SHAPES, ListedServer, know_order
+from tests.transfer.executor.listed_server import SHAPES, ListedServer, cuts_of, know_order
 from tests.transfer.executor.losing_executor import LosingExecutor
 
 pytestmark = pytest.mark.timeout(60)
@@ -225,6 +225,17 @@ async def test_services_that_begin_elsewhere(tmp_path: Path, mode: str, shape: s
         assert server.names() == []
         assert set(server.deleted.values()) == {1}
         assert untouched(server)
+
+
+async def test_listings_that_end_early(tmp_path: Path) -> None:
+    """A worker's listing that ends though there are keys behind it is listed on, and leaves no key."""
+    names, pool = SHAPES["digests"], LosingExecutor()
+    async with opened(tmp_path, names) as (server, session):
+        server.cuts = cuts_of(pool)
+        assert await deleted(session, pool) == DeleteResult(len(names) + 1, len(names) + 1)
+        assert server.names() == []
+        assert set(server.deleted.values()) == {1}
+    assert len(pieces(pool)) > 3
 
 
 async def test_pieces_that_begin_elsewhere(tmp_path: Path) -> None:

@@ -145,6 +145,7 @@ class _Killing(S3Server):
 
     Attributes:
         left: the temporary files that the worker has left.
+        killed: it is killed.
         holds: a request is held.
     """
 
@@ -154,7 +155,7 @@ class _Killing(S3Server):
         self._top = top
         self._then = then
         self.left: list[str] = []
-        self.holds, self.released = asyncio.Event(), asyncio.Event()
+        self.killed, self.holds, self.released = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def _answer(self, operation: Operation, ask: Ask) -> Answer:
         if self.left and self._then == "refused" and operation.name == "ListObjects":
@@ -179,6 +180,7 @@ class _Killing(S3Server):
         (worker,) = active_children()
         assert worker.pid is not None
         os.kill(worker.pid, signal.SIGKILL)
+        self.killed.set()
         raise ConnectionResetError
 
 
@@ -204,13 +206,13 @@ async def test_a_killed_worker_leaves_nothing(tmp_path: Path) -> None:
     assert not part_files(tmp_path)
 
 
-@pytest.mark.parametrize("then", ["refused", "held"])
+@pytest.mark.parametrize("then", ["refused", "held", "answered"])
 async def test_a_range_that_is_not_listed_again(tmp_path: Path, then: str) -> None:
     """What a killed worker was writing is removed as well where its range cannot be listed again, or the call ends."""
     async with killed(tmp_path, then, journal=False) as (server, session):
         call = asyncio.ensure_future(session.copy("aws:/bucket/source/", f"{tmp_path}/back/", processes=1))
-        if then == "held":
-            await server.holds.wait()
+        if then != "refused":
+            await (server.holds if then == "held" else server.killed).wait()
             call.cancel()
         with pytest.raises(TransferError if then == "refused" else asyncio.CancelledError):
             await call

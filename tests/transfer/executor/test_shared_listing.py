@@ -26,7 +26,7 @@ from dxflow_async.transfer.executor.worker_items import Redone
 from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB
-from tests.transfer.executor.listed_server import SHAPES, ListedServer, opened, ranges
+from tests.transfer.executor.listed_server import SHAPES, ListedServer, cuts_of, opened, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
 
 pytestmark = pytest.mark.timeout(60)
@@ -108,6 +108,18 @@ async def test_services_that_begin_elsewhere(tmp_path: Path, mode: str) -> None:
         assert content(server, "copy/") == content(server, "source/")
         assert set(copies(server).values()) == {1}
         assert len(report) == len(names)
+
+
+async def test_listings_that_end_early(tmp_path: Path) -> None:
+    """Objects behind the end of a worker's listing, which others show to be wrong, are copied as well."""
+    names, pool = SHAPES["digests"], LosingExecutor()
+    async with opened(tmp_path, names) as (server, session):
+        server.cuts = cuts_of(pool)
+        report = await copied(session, pool)
+        assert content(server, "copy/") == content(server, "source/")
+        assert set(copies(server).values()) == {1}
+    assert len(report) == len(names)
+    assert len(ranges(pool)) > 3
 
 
 @pytest.mark.parametrize("overwrite", [True, False])
