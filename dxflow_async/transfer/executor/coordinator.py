@@ -375,7 +375,7 @@ class Coordinator:
             for piece in pieces:
                 await self.perform(piece)
         else:
-            await work.fail(_ended_workers(work))
+            await work.fail(_ended_workers(work, self._call.executor.advice))
 
     def _check_losses(self) -> None:
         """Checks that workers do anything at all.
@@ -489,8 +489,5 @@ def _ignore(task: asyncio.Task[ShardReceipt]) -> None:
         task.exception()
 
 
-def _ended_workers(work: Work) -> StorageError:
-    return StorageError(
-        f"{work.losses} workers ended while they worked on it, or ran out of memory; look for their end in the log of "
-        "the system"
-    )
+def _ended_workers(work: Work, advice: str) -> StorageError:
+    return StorageError(f"{work.losses} workers ended while they worked on it, or ran out of memory; {advice}")
