@@ -194,7 +194,7 @@ class Coordinator:
     @asynccontextmanager
     async def _serving(self, meter: Meter) -> AsyncIterator[TaskGroup]:
         """Opens the channel to the workers, and watches it."""
-        call, channel = self._call, await self._threads.run(Channel.create)
+        call, channel = self._call, await self._threads.run(Channel.create, self._threads.owner_id)
         try:
             self._template = call.template(channel.path)
             self._monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)

@@ -28,7 +28,11 @@ def check_main_module() -> None:
         )
     main = sys.modules.get("__main__")
     name, path = getattr(getattr(main, "__spec__", None), "name", None), getattr(main, "__file__", None)
-    if name is None and path is not None and not os.path.isfile(os.path.join(process.ORIGINAL_DIR or "", path)):
+    if (
+        name is None
+        and path is not None
+        and not os.path.isfile(os.path.join(getattr(process, "ORIGINAL_DIR", None) or "", path))
+    ):
         raise ConfigurationError(
             f"processes= is not allowed in a program that is read from {path}, because new processes import it: save "
             "it as a file"

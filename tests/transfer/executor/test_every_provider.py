@@ -59,7 +59,8 @@ async def test_one_after_the_other(
                 name, _, path = place.partition(":")
                 storage = session.get_storage_manager().at(name)
                 assert await storage.delete(path, processes=1) >= 8, place
-                assert not await storage.exists(path), place
+                # SeaweedFS keeps empty directories.
+                assert not (await storage.list(path, recursive=True) if name == "aws" else await storage.exists(path))
     assert not unfinished_uploads(weed, bucket)
     assert not azurite.uncommitted(container)
     assert not gcs.names(gcs_bucket, "")
