@@ -89,10 +89,11 @@ async def test_one_object_uses_all_workers(
     files, writers = make_files(tmp_path / "files", 0, large=23 * MiB), set[int]()
 
     def alone(sent: Sent) -> bool:
-        if sent.method == "PUT" and "partNumber=" in sent.path:
-            writers.add(sent.pid)
-            if len(writers) == 2:
-                relay.released.set()
+        if sent.method != "PUT" or "partNumber=" not in sent.path:
+            return False
+        writers.add(sent.pid)
+        if len(writers) == 2:
+            relay.released.set()
         return not relay.released.is_set()
 
     relay.holds_before = alone
