@@ -14,7 +14,7 @@ from tests.servers.ssh import SSHServer
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 _ODD = "ein \u00e9 \U0001f680 % #?&+=;'\" name"
 """What users call directories: spaces, accents, and characters that mean something in URLs."""
@@ -58,7 +58,8 @@ async def test_one_after_the_other(
             for place in places:
                 name, _, path = place.partition(":")
                 storage = session.get_storage_manager().at(name)
-                assert await storage.delete(path, processes=1) >= 8, place
+                # A real directory counts as one.
+                assert await storage.delete(path, processes=1) == (1 if name in ("lab", "unit") else 8), place
                 # SeaweedFS keeps empty directories.
                 assert not (await storage.list(path, recursive=True) if name == "aws" else await storage.exists(path))
     assert not unfinished_uploads(weed, bucket)
