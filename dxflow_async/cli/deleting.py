@@ -19,6 +19,7 @@ from dxflow_async.cli.report_file import ReportFile
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.selecting import add_missing, admits, selected
 from dxflow_async.cli.status import FAILED, NOT_FOUND, Failures, status_of
+from dxflow_async.cli.workers import OnWorkers
 from dxflow_async.exceptions import (
     AccessDeniedError,
     ConfigurationError,
@@ -30,12 +31,13 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import Item
 from dxflow_async.plurals import counted
 from dxflow_async.session import AsyncSession
+from dxflow_async.transfer.executor.options import ExecutorOptions
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import Selection
 
 __all__ = ["rm"]
 
-_DIRECT, _ALL = Account(), Choice()
+_DIRECT, _ALL, _HERE = Account(), Choice(), OnWorkers()
 _SHOWN = Shown()
 
 Force = Annotated[Flag, Parameter(name=["--force", "-f"])]
@@ -58,6 +60,7 @@ def rm(
     report: ReportPath = None,
     account: Account = _DIRECT,
     shown: Shown = _SHOWN,
+    workers: OnWorkers = _HERE,
 ) -> int:
     """Delete objects. An object that does not exist is an error; the others are deleted all the same.
 
@@ -95,7 +98,8 @@ def rm(
             record = DeletionRecord(locations)
             page.show(record.report)
             with closing(record):
-                count, status = await _delete_each(targets, selection, show, record, force=force, json=json)
+                async with workers.options() as where:
+                    count, status = await _delete_each(targets, selection, show, record, where, force=force, json=json)
         if json:
             print_json("total", {"deleted": count})
         elif not quiet:
@@ -160,6 +164,7 @@ async def _delete_each(
     selection: Selection | None,
     show: OnProgress | None,
     record: DeletionRecord,
+    where: ExecutorOptions,
     *,
     force: bool,
     json: bool,
@@ -173,7 +178,7 @@ async def _delete_each(
                 raise target.error
             assert target.place is not None
             async for paths in _paths(target, selection):
-                result = await target.place.storage.try_delete(paths, on_progress=record.following(show))
+                result = await target.place.storage.try_delete(paths, on_progress=record.following(show), **where)
                 record.next()
                 deleted += result.deleted
                 if result.error is not None:

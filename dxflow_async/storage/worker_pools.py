@@ -18,6 +18,7 @@ from dxflow_async.storage.shard_worker import (
     settings_that_matter,
 )
 from dxflow_async.transfer.executor.dask import DaskExecutor, dask_client
+from dxflow_async.transfer.executor.main_module import check_main_module
 from dxflow_async.transfer.executor.options import Workers
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.seam import FuturesExecutor, OwnedPoolExecutor, ProcessPool, ShardExecutor
@@ -78,6 +79,7 @@ class WorkerPools:
     def _pool(self, count: int) -> ProcessPool:
         pools = self._resources.pools
         if count not in pools:
+            check_main_module()
             pools[count] = ProcessPool(count, do_shard, initialize, self._setup())
         return pools[count]
 

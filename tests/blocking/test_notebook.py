@@ -262,3 +262,13 @@ def test_a_traceback_of_one_failure_ends_in_its_message(kernel: Kernel, call: st
     last = kernel.run(call).traceback[-1]
     assert last.startswith("NotFoundError: ")
     assert "nothing" in last
+
+
+def test_a_cell_starts_processes(kernel: Kernel) -> None:
+    """Calls of cells run on processes, though a notebook is no program that these could import."""
+    cell = kernel.run("""
+        print(len(session.copy("data/", "on-processes/", processes=1, on_progress=lambda progress: None)))
+        print(len(await other.copy("data/", "on-other-processes/", processes=1)))
+    """)
+    assert not cell.of("error"), cell.traceback
+    assert cell.printed == "3\n3\n"

@@ -28,7 +28,10 @@ from typing import NamedTuple, Self
 from dxflow_async.concurrency.file_locks import hold_shared
 from dxflow_async.exceptions import DxflowError
 
-__all__ = ["Beat", "Channel", "ShardCancelledError", "WorkerChannel"]
+__all__ = ["CHANNEL", "Beat", "Channel", "ShardCancelledError", "WorkerChannel", "is_abandoned"]
+
+CHANNEL = "dxflow-call-"
+"""How the names of channels begin. The owner of the coordinator's temporary files follows."""
 
 _CALL = "call"
 _CANCELLED = "cancelled"
@@ -90,9 +93,13 @@ class Channel:
         self._descriptor = descriptor
 
     @classmethod
-    def create(cls) -> Self:
-        """Creates the directory, which only this user can read."""
-        path = tempfile.mkdtemp(prefix="dxflow-call-")
+    def create(cls, owner_id: str) -> Self:
+        """Creates the directory, which only this user can read.
+
+        Args:
+            owner_id: the owner of the coordinator's temporary files.
+        """
+        path = tempfile.mkdtemp(prefix=f"{CHANNEL}{owner_id}-")
         try:
             descriptor = os.open(os.path.join(path, _CALL), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -195,22 +202,7 @@ class WorkerChannel:
         """Returns whether the call was cancelled, or its coordinator is gone."""
         if self._dropped():
             return True
-        return self.visible and (os.path.exists(os.path.join(self._path, _CANCELLED)) or self._is_abandoned())
-
-    def _is_abandoned(self) -> bool:
-        """Returns whether nobody holds the lock of the call."""
-        try:
-            descriptor = os.open(os.path.join(self._path, _CALL), os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:  # it is held, or the file system has no locks
-            return False
-        else:
-            return True
-        finally:
-            os.close(descriptor)
+        return self.visible and (os.path.exists(os.path.join(self._path, _CANCELLED)) or is_abandoned(self._path))
 
     def close(self) -> None:
         """Tells that the worker has ended the shard, and has no temporary file of it any more."""
@@ -230,6 +222,26 @@ def _owners_before(before: Beat, owner_id: str) -> tuple[str, ...]:
     """Returns the owners that may have left temporary files, without the one that begins the shard now."""
     owners = before.earlier if before.ended else (*before.earlier, before.owner_id)
     return tuple(owner for owner in dict.fromkeys(owners) if owner != owner_id)
+
+
+def is_abandoned(path: str) -> bool:
+    """Returns whether nobody holds the lock of a call.
+
+    Args:
+        path: the coordinator's directory.
+    """
+    try:
+        descriptor = os.open(os.path.join(path, _CALL), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:  # it is held, or the file system has no locks
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
 
 
 def _names_this_machine(path: str) -> bool:

@@ -178,7 +178,7 @@ class Coordinator:
     @asynccontextmanager
     async def _serving(self, meter: Meter) -> AsyncIterator[TaskGroup]:
         """Opens the channel to the workers, and watches it."""
-        call, channel = self._call, await self._threads.run(Channel.create)
+        call, channel = self._call, await self._threads.run(Channel.create, self._threads.owner_id)
         monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)
         self._dispatcher = Dispatcher(call.executor, channel, monitor, self._threads)
         try:
@@ -356,7 +356,7 @@ class Coordinator:
             for piece in pieces:
                 await self.perform(piece)
         else:
-            await work.fail(_ended_workers(work))
+            await work.fail(_ended_workers(work, self._call.executor.advice))
 
     def _check_losses(self) -> None:
         """Checks that workers do anything at all.
@@ -412,8 +412,5 @@ class Coordinator:
         return local_provider(root, self._threads)
 
 
-def _ended_workers(work: Work) -> StorageError:
-    return StorageError(
-        f"{work.losses} workers ended while they worked on it, or ran out of memory; look for their end in the log of "
-        "the system"
-    )
+def _ended_workers(work: Work, advice: str) -> StorageError:
+    return StorageError(f"{work.losses} workers ended while they worked on it, or ran out of memory; {advice}")

@@ -112,6 +112,7 @@ class DaskExecutor(ShardExecutor):
         self._end = end
         self._setup = setup
         self._workers = 1
+        self._memory_limit = 0
         self._counted = 0.0
         self._none = False
         self._gone_since: float | None = None
@@ -125,6 +126,16 @@ class DaskExecutor(ShardExecutor):
     @property
     def workers(self) -> int:
         return self._workers
+
+    @property
+    def advice(self) -> str:
+        text = "look for their end in the logs of their nannies and of the system"
+        if not self._memory_limit:
+            return text
+        return (
+            f"{text}: a nanny ends a worker that comes near its memory limit ({self._memory_limit >> 20} MiB); start "
+            "workers with a higher --memory-limit, or lower max_memory_bytes"
+        )
 
     async def submit(self, shard: Shard) -> ShardReceipt:
         await self._count()
@@ -158,11 +169,6 @@ class DaskExecutor(ShardExecutor):
 
     def _begin(self, shard: Sealed) -> Any:
         client = self._client
-        if client.asynchronous and client.loop.asyncio_loop is not asyncio.get_running_loop():
-            raise ConfigurationError(
-                "the Dask client belongs to another event loop; make it where the call is made, or make a synchronous "
-                "client"
-            )
         options = {**self._options, "key": f"dxflow-{secrets.token_hex(8)}", "pure": False}
         try:
             return client.submit(self._run, package_version(), shard, self._setup, **options)
@@ -188,6 +194,7 @@ class DaskExecutor(ShardExecutor):
             if name == "KilledWorker":
                 lost = WorkerLostError()
                 lost.workers = getattr(error, "allowed_failures", 2) + 1
+                self._memory_limit = getattr(getattr(error, "last_worker", None), "memory_limit", None) or 0
                 raise lost from error
             if future.cancelled() or name in ("FutureCancelledError", "CancelledError", "CommClosedError"):
                 raise self._dropped(name) from error

@@ -21,6 +21,7 @@ from threading import Timer
 from typing import Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, ExecutorError
+from dxflow_async.transfer.executor.main_module import PROTECT
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.shard import Shard, ShardReceipt, package_version
 from dxflow_async.transfer.executor.silence import Silence, is_stopped, named, processes_of
@@ -76,6 +77,11 @@ class ShardExecutor(ABC):
     def same_machine(self) -> bool:
         """Whether all workers are known to be processes of this machine."""
         return False
+
+    @property
+    def advice(self) -> str:
+        """What a user may do about workers that were lost, for the error of an item that ended them."""
+        return "look for their end in the log of the system"
 
     @abstractmethod
     async def submit(self, shard: Shard) -> ShardReceipt:
@@ -170,8 +176,9 @@ class FuturesExecutor(ShardExecutor):
             return self._executor.submit(self._run, package_version(), shard, self._setup)
         except BrokenExecutor as error:
             text = f"the executor lost a worker and takes no more work ({type(error).__name__})"
+            start = "" if self._silence.started else f"; if its processes end as they start, {PROTECT}"
             raise ExecutorError(
-                f"{text}; make a new executor, or use processes=N, whose pool is started again"
+                f"{text}; make a new executor, or use processes=N, whose pool is started again{start}"
             ) from error
         except Exception as error:
             reason = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
@@ -268,6 +275,7 @@ class ProcessPool:
         self._setup = setup
         self._pool: ProcessPoolExecutor | None = None
         self._useless = 0
+        self._failed_starts = 0
         self._silence = Silence()
 
     def executor(self) -> ProcessPoolExecutor:
@@ -282,11 +290,13 @@ class ProcessPool:
 
         Raises:
             ConfigurationError: this process may not start any.
+            ExecutorError: as for `check`.
         """
         try:
             future = self._submit(shard)
         except BrokenExecutor:
             self.drop()
+            self.check()
             future = self._submit(shard)
         self._silence.waits_for(future)
         future.add_done_callback(self._ended)
@@ -318,16 +328,17 @@ class ProcessPool:
         Raises:
             ExecutorError: several pools in a row ended before a worker did anything.
         """
-        if self._useless > max(_USELESS * self.count, _LEAST_USELESS):
-            raise ExecutorError(
-                "worker processes end as they start: protect the beginning of the program with "
-                'if __name__ == "__main__":, and check memory'
-            )
+        if self._failed_starts < _FAILED_STARTS and self._useless <= max(_USELESS * self.count, _LEAST_USELESS):
+            return
+        self._failed_starts = self._useless = 0  # another call may try again
+        raise ExecutorError(f"worker processes end as they start, and print their errors: {PROTECT}, and check memory")
 
     def drop(self) -> None:
         """Gives a broken pool up."""
         pool, self._pool = self._pool, None
         if pool is not None:
+            if not self._silence.started:
+                self._failed_starts += any((process.exitcode or 0) > 0 for process in processes_of(pool))
             feeding = _calls(pool)
             pool.shutdown(wait=False, cancel_futures=True)
             _stop_feeding(feeding)
@@ -347,6 +358,7 @@ class ProcessPool:
             return
         broken = isinstance(future.exception(), BrokenExecutor)
         self._useless = self._useless + 1 if broken else 0
+        self._failed_starts = self._failed_starts if broken else 0
 
 
 def _calls(pool: ProcessPoolExecutor) -> Any:
@@ -381,6 +393,9 @@ _CLOSE_SECONDS = 5.0
 
 _USELESS = 12
 """Shards in a row, for each process, that were lost before one was done."""
+
+_FAILED_STARTS = 2
+"""Pools in a row of which a process ended with an error before any was heard of."""
 
 _LEAST_USELESS = 30
 """Looking for one item that ends its workers, among thousands, takes that many losses."""

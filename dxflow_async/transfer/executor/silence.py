@@ -27,6 +27,11 @@ class Silence:
         self._heard_at = 0.0
         self._started = False
 
+    @property
+    def started(self) -> bool:
+        """Whether a process was heard of."""
+        return self._started
+
     def began(self) -> None:
         """Notes that the processes are started anew."""
         self._started = False

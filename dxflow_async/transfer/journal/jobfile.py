@@ -69,6 +69,7 @@ class JobFile(JobQueries):
         self._lock = JobLock(self._path.with_suffix(".lock"))
         self._open = False
         self._owners = set()
+        self._left = None
 
     @classmethod
     def create(cls, home: Path, spec: JobSpec, owner_id: str, began: float, *, durable: bool = True) -> Self:

@@ -83,6 +83,8 @@ class JobQueries:
     _database: sqlite3.Connection
     _owners: set[str]
     """The owner ids of this process and of its workers."""
+    _left: set[str] | None
+    """The owner ids of workers that an earlier process did not write down; None: nobody has looked."""
 
     @property
     def spec(self) -> JobSpec:
@@ -94,11 +96,17 @@ class JobQueries:
     def earlier_owners(self) -> set[str]:
         """The owner ids of other sessions that worked on the job, which name the temporary files they left.
 
-        A session that resumes a job of its own writes under the same id, so it has left nothing.
+        A session that resumes a job of its own writes under the same id, so it has left nothing. Workers of a process
+        that was killed are waited for.
         """
         with self.reading():
             rows = self._database.execute("SELECT mark FROM runs").fetchall()
-            return {_text(mark) for (mark,) in rows} - self._owners
+            earlier = {_text(mark) for (mark,) in rows} - self._owners
+        if self._left is None:
+            from dxflow_async.transfer.executor.killed_calls import workers_left_by
+
+            self._left = workers_left_by(earlier)
+        return earlier | self._left
 
     @property
     def complete(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 from pathlib import Path
 
@@ -31,6 +32,23 @@ async def test_processes_of_a_command(weed: SeaweedFS, place: str, tmp_path: Pat
         with pytest.raises(ConfigurationError, match="processes"):
             async with wrong.options():
                 pass
+
+
+async def test_each_command(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path) -> None:
+    """`mv`, `sync` and `rm` take the option as well; `auto` is one process for each processor."""
+    files = make_files(tmp_path / "files", 30)
+    program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
+    here, on = f"aws:{place}", ("--processes", "1")
+    await program.run("sync", f"{files}/", f"{here}synced/", *on)
+    await program.run("mv", f"{here}synced/", f"{here}moved/", *on)
+    found = weed.client.list_objects_v2(Bucket=bucket, Prefix=place.split("/", 2)[2])["Contents"]
+    assert [each["Key"].partition("/")[2] for each in found] == [f"moved/{name}" for name in content(files)]
+    with pytest.raises(AssertionError, match="processes = 0 is not allowed"):
+        await program.run("rm", "-r", f"{here}moved/", "--processes", "0")
+    assert await program.run("rm", "-r", f"{here}moved/", *on) == "30 deleted\n"
+    assert "Contents" not in weed.client.list_objects_v2(Bucket=bucket, Prefix=place.split("/", 2)[2])
+    async with OnWorkers(processes="auto").options() as options:
+        assert options == {"processes": len(os.sched_getaffinity(0))}
 
 
 async def kill_and_resume(

@@ -63,11 +63,20 @@ async def test_a_synchronous_client(
     session: AsyncSession, cluster: Any, files: Path, place: str, tmp_path: Path
 ) -> None:
     """A client is taken as it is: everything arrives, up and down, and the client stays open."""
+
+    def session_of_worker() -> tuple[int, bool]:
+        from dxflow_async.storage.shard_worker import _process
+
+        (worker,) = _process._workers.values()
+        return worker._settings.part_size, worker._settings.journal
+
     with distributed.Client(cluster) as client:
         report = await session.copy(f"{files}/", f"aws:{place}", executor=client)
         back = await session.copy(f"aws:{place}", f"{tmp_path}/back/", executor=client)
         assert (len(report), len(back), report.failed, back.failed) == (141, 141, [], [])
         assert client.submit(len, "open").result() == 4
+        # The worker keeps one session, with those settings of the call that matter.
+        assert list(client.run(session_of_worker).values()) == [(session.settings.part_size, False)]
     assert content(tmp_path / "back") == content(files)
 
 
@@ -82,6 +91,21 @@ async def test_secrets_need_tls(session: AsyncSession, cluster: Any, files: Path
     """Credentials are not sent to a cluster without TLS."""
     with distributed.Client(cluster) as client, pytest.raises(ConfigurationError, match="no TLS"):
         await session.copy(f"{files}/", f"aws:{place}", executor=client, credentials="send")
+
+
+async def test_secrets_go_over_tls(session: AsyncSession, files: Path, place: str, tmp_path: Path) -> None:
+    """A cluster with TLS gets the credentials, which its workers do not find by themselves."""
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, security=True, dashboard_address=":0", silence_logs=50
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert client.scheduler.address.startswith("tls://")
+        report = await session.copy(f"{files}/", f"aws:{place}", executor=client, credentials="send")
+        with pytest.raises(ConfigurationError, match="credentials='send'"):
+            await session.copy(f"aws:{place}", f"{tmp_path}/back/", executor=client)
+    assert (len(report), report.failed) == (141, [])
 
 
 async def test_a_cancelled_call_leaves_nothing(

@@ -82,6 +82,26 @@ async def test_all_bytes_move_in_workers(
     assert os.getpid() not in writers
 
 
+async def test_one_object_uses_all_workers(
+    relayed: AsyncSession, relay: ProcessRelay, place: str, tmp_path: Path
+) -> None:
+    """The parts of one object go to several workers at the same time: the first is not answered until both ask."""
+    files, writers = make_files(tmp_path / "files", 0, large=23 * MiB), set[int]()
+
+    def alone(sent: Sent) -> bool:
+        if sent.method != "PUT" or "partNumber=" not in sent.path:
+            return False
+        writers.add(sent.pid)
+        if len(writers) == 2:
+            relay.released.set()
+        return not relay.released.is_set()
+
+    relay.holds_before = alone
+    report = await relayed.copy(f"{files}/", f"aws:{place}", processes=2)
+    assert (len(report), report.failed, len(writers)) == (1, [], 2)
+    assert os.getpid() not in writers
+
+
 async def test_a_part_is_stored_but_not_reported(
     relayed: AsyncSession, weed: SeaweedFS, relay: ProcessRelay, bucket: str, place: str, tmp_path: Path
 ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from dxflow_async import AsyncSession, ConfigurationError, ExecutorError, Transf
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.seam import OwnedPoolExecutor, result_of
 from dxflow_async.transfer.executor.shard import Budget, Shard, ShardReceipt
+from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER
 from dxflow_async.transfer.executor.work import ItemsWork
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, unfinished_uploads
@@ -162,6 +164,53 @@ async def test_the_budget_follows_the_workers(session: AsyncSession, files: Path
             64 - count < share * count <= 64 and (1 << 30) - count < bytes_a_second * count <= 1 << 30
             for count in pool.told
         )
+
+
+async def test_a_plan_is_read_as_far_as_workers_are(session: AsyncSession, files: Path, place: str) -> None:
+    """Of a list of files that does not end, only what the workers are handed is read, and no secret is in it."""
+    read, pool = 0, _Waiting()
+
+    def pairs() -> Iterator[tuple[str, str]]:
+        nonlocal read
+        for read in count():
+            yield f"{files}/00001", f"{place}{read}"
+
+    storage = session.get_storage_manager().at("aws")
+    call = asyncio.ensure_future(storage.upload_many(pairs(), executor=pool))
+    before = -1
+    while before < read or not pool.shards:
+        before = read
+        await asyncio.sleep(0.2)
+    assert len(pool.shards) == SHARDS_PER_WORKER
+    items = sum(len(sealed.opened().items) for sealed in pool.shards)
+    assert items <= read < items + 500
+    assert all(str(session.settings.aws.secret_key).encode() not in bytes_of(sealed) for sealed in pool.shards)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+def bytes_of(sealed: Sealed) -> bytes:
+    """The bytes that go to a worker."""
+    return sealed.__reduce__()[1][0]  # type: ignore[no-any-return]
+
+
+class _Waiting(Executor):
+    """A pool of one worker that begins nothing.
+
+    Attributes:
+        shards: that were handed to it.
+    """
+
+    num_workers = 1
+
+    def __init__(self) -> None:
+        self.shards: list[Sealed] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.shards.append(args[1])
+        assert args[2] is None  # credentials are found
+        return Future()
 
 
 class _Growing(Executor):

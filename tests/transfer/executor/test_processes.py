@@ -50,6 +50,22 @@ async def test_up_down_and_between(
     assert not list((session.settings.home / "jobs").glob("*.sqlite3"))
 
 
+async def test_the_report_is_that_of_one_process(session: AsyncSession, files: Path, place: str) -> None:
+    """Each item is reported as in one process: its ends, bytes, checksum, and that it was verified."""
+    told = []
+    for number, where in enumerate(({}, {"processes": 2})):
+        report = await session.copy(f"{files}/", f"aws:{place}{number}/", **where)  # type: ignore[arg-type]
+        again = await session.copy(f"{files}/", f"aws:{place}{number}/", overwrite="skip", **where)  # type: ignore[arg-type]
+        told.append(
+            [
+                (each.source, Path(each.destination).name, each.bytes, each.checksum, each.verified, each.skipped)
+                for result in (report, again)
+                for each in sorted(result, key=lambda item: item.source)
+            ]
+        )
+    assert told[0] == told[1]
+
+
 async def test_work_is_done_in_other_processes(session: AsyncSession, files: Path, place: str) -> None:
     """The session's own process sends no object and no part: it begins and finishes the upload of the large one."""
     requests = session._resources.limits.endpoints
@@ -176,6 +192,16 @@ async def test_syncs(session: AsyncSession, place: str, tmp_path: Path) -> None:
     ) == [("new", False)]
     assert len(report.deleted) == 1
     assert not len(await session.sync(source, f"aws:{place}", delete=True, processes=2))
+
+
+async def test_the_bandwidth_is_that_of_the_call(weed: SeaweedFS, place: str, tmp_path: Path) -> None:
+    """Two processes together keep to `max_bandwidth`."""
+    source, rate = make_files(tmp_path / "source", 8, MiB), 4 * MiB
+    settings = settings_for(weed, tmp_path / "home", max_bandwidth=rate)
+    async with AsyncSession(settings=settings) as slow:
+        report = await slow.copy(f"{source}/", f"aws:{place}", processes=2)
+    assert report.bytes > 7 * MiB
+    assert report.bytes / report.seconds < 1.5 * rate
 
 
 async def test_invalid_options(session: AsyncSession, files: Path, place: str) -> None:
