@@ -22,17 +22,17 @@ __all__ = ["COUNT", "PAGE", "SHAPES", "ListedServer", "know_order", "opened", "r
 
 _RANDOM = random.Random(17)
 
-COUNT, PAGE = 80, 5
+COUNT, PAGE = 60, 4
 """Objects of most shapes, and of a page: the coordinator lists the first three pages, and workers the others."""
 
 SHAPES = {
     "flat": [f"file-{number:05}.bin" for number in range(COUNT)],
     "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(COUNT)],
-    "deep": [f"run-{n // 25}/step-{n // 5 % 5}/rank-{n % 5}.npy" for n in range(COUNT)],
-    "one directory": [f"a{n}" for n in range(10)] + [f"hot/t{n:06}.nc" for n in range(60)] + ["z/1", "z/2"],
+    "deep": [f"run-{n // 20}/step-{n // 4 % 5}/rank-{n % 4}.npy" for n in range(COUNT)],
+    "one directory": [f"a{n}" for n in range(8)] + [f"hot/t{n:06}.nc" for n in range(50)] + ["z/1", "z/2"],
     "odd": [
         *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(20)),
-        *(f"dir{n}" for n in range(10)),
+        *(f"dir{n}" for n in range(8)),
         *(f"dir{n}/" for n in range(5)),
         *(f"dir{n}/dir" for n in range(5)),
         " ",

@@ -166,11 +166,11 @@ def process_of(request: web.BaseRequest) -> int:
 def _inode_of(port: int, to: int) -> str:
     """The socket of a connection from one port to another; ports alone are used for several connections at a time."""
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(name).read_text().splitlines()[1:]:
-            fields = line.split()
-            ports = [int(field.rpartition(":")[2], 16) for field in fields[1:3]]
-            if ports == [port, to] and fields[9] != "0":
-                return fields[9]
+        for line in Path(name).read_text().splitlines():
+            if f":{port:04X} " in line:  # there may be thousands of others
+                fields = line.split()
+                if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{to:04X}") and fields[9] != "0":
+                    return fields[9]
     return ""
 
 

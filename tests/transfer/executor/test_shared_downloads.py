@@ -117,7 +117,7 @@ async def test_lost_workers(tmp_path: Path, overwrite: bool) -> None:
 
 async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
     """Of a range that ends each worker, only the object that does so fails; the files of the others are there."""
-    poison = "file-00061.bin"
+    poison = "file-00047.bin"
 
     def loses(shard: Any) -> bool:
         if (span := shard.range) is None:
