@@ -82,7 +82,7 @@ def check_signature(ask: Ask, keys: Mapping[str, str], region: str, now: float) 
 
 def _check_time(ask: Ask, stamp: str, now: float) -> None:
     try:
-        then = datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+        then = _seconds(stamp)
     except ValueError as error:
         raise S3Error(403, "AccessDenied", "AWS authentication requires a valid Date or x-amz-date header") from error
     if "authorization" not in ask.headers:
@@ -100,6 +100,11 @@ def _check_time(ask: Ask, stamp: str, now: float) -> None:
             },
             headers={"Date": formatdate(now, usegmt=True)},
         )
+
+
+@lru_cache(maxsize=16)
+def _seconds(stamp: str) -> float:
+    return datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
 
 
 def _canonical(ask: Ask, names: str, payload: str) -> str:

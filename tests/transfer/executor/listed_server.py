@@ -19,26 +19,29 @@ from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.transfer.executor.losing_executor import LosingExecutor
 
-__all__ = ["SHAPES", "ListedServer", "cuts_of", "know_order", "opened", "ranges"]
+__all__ = ["COUNT", "PAGE", "SHAPES", "ListedServer", "cuts_of", "know_order", "opened", "ranges"]
 
 _RANDOM = random.Random(17)
 _TOKEN = re.compile(rb"<NextContinuationToken>[^<]*</NextContinuationToken>")
 
+COUNT, PAGE = 60, 4
+"""Objects of most shapes, and of a page: the coordinator lists the first three pages, and workers the others."""
+
 SHAPES = {
-    "flat": [f"file-{number:05}.bin" for number in range(160)],
-    "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(160)],
-    "deep": [f"run-{n // 50}/step-{n // 10 % 5}/rank-{n % 10}.npy" for n in range(160)],
-    "one directory": [f"a{n}" for n in range(20)] + [f"hot/t{n:06}.nc" for n in range(120)] + ["z/1", "z/2"],
+    "flat": [f"file-{number:05}.bin" for number in range(COUNT)],
+    "digests": [f"{_RANDOM.getrandbits(64):016x}" for _ in range(COUNT)],
+    "deep": [f"run-{n // 20}/step-{n // 4 % 5}/rank-{n % 4}.npy" for n in range(COUNT)],
+    "one directory": [f"a{n}" for n in range(8)] + [f"hot/t{n:06}.nc" for n in range(50)] + ["z/1", "z/2"],
     "odd": [
-        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(50)),
-        *(f"dir{n}" for n in range(20)),
-        *(f"dir{n}/" for n in range(10)),
-        *(f"dir{n}/dir" for n in range(10)),
+        *(chr(code) + f"/{n}" for code in (0x2B, 0x25, 0xE9, 0x4E00, 0x1F600) for n in range(20)),
+        *(f"dir{n}" for n in range(8)),
+        *(f"dir{n}/" for n in range(5)),
+        *(f"dir{n}/dir" for n in range(5)),
         " ",
         "a" * 900,
     ],
 }
-"""Names of objects, in pages of ten."""
+"""Names of objects."""
 
 
 class ListedServer(S3Server):
@@ -85,8 +88,8 @@ def cuts_of(pool: LosingExecutor) -> Callable[[str], bool]:
 
 @asynccontextmanager
 async def opened(home: Path, names: list[str], **options: Any) -> AsyncIterator[tuple[ListedServer, AsyncSession]]:
-    """A server with objects below `source/`, in pages of ten, and a session with it."""
-    async with ListedServer(Quirks(page_size=10)) as server:
+    """A server with objects below `source/`, in short pages, and a session with it."""
+    async with ListedServer(Quirks(page_size=PAGE)) as server:
         for name in names:
             server.store(f"source/{name}", name.encode())
         server.store("source0", b"no part of it")

@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing import active_children
 from pathlib import Path
@@ -57,7 +57,7 @@ class ProcessRelay:
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
-        self._owners: dict[int, int] = {}
+        self._owners: dict[asyncio.BaseTransport, int] = {}
         self._busy: dict[int, tuple[web.Request, Sent]] = {}
         self.sent: list[Sent] = []
         self.kills = 0
@@ -156,30 +156,41 @@ class ProcessRelay:
 
     def _owner_of(self, request: web.Request) -> int:
         """Returns the process that holds the other end of a request's connection."""
-        key = id(request.transport)
-        if key not in self._owners:
-            self._owners[key] = process_of(request)
-        return self._owners[key]
+        transport = request.transport
+        assert transport is not None
+        if transport not in self._owners:
+            self._owners[transport] = process_of(request)
+        return self._owners[transport]
 
 
 def process_of(request: web.BaseRequest) -> int:
     """The process of this test that sends a request; 0 if it is none of them."""
     assert request.transport is not None
-    return _process_with(_inode_of(int(request.transport.get_extra_info("peername")[1])))
+    ends = [int(request.transport.get_extra_info(name)[1]) for name in ("peername", "sockname")]
+    return _process_with(_inode_of(*ends))
 
 
-def _inode_of(port: int) -> str:
+def _inode_of(port: int, to: int) -> str:
+    """The socket of a connection from one port to another; ports alone are used for several connections at a time."""
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(name).read_text().splitlines()[1:]:
-            fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) == port and fields[9] != "0":
-                return fields[9]
+        for line in Path(name).read_text().splitlines():
+            if f":{port:04X} " in line:  # there may be thousands of others
+                fields = line.split()
+                if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{to:04X}") and fields[9] != "0":
+                    return fields[9]
     return ""
 
 
 def _process_with(inode: str) -> int:
     for pid in (os.getpid(), *(child.pid for child in active_children() if child.pid is not None)):
-        with suppress(OSError):
-            if any(os.readlink(each) == f"socket:[{inode}]" for each in Path(f"/proc/{pid}/fd").iterdir()):
-                return pid
+        if f"socket:[{inode}]" in _open_files(pid):
+            return pid
     return 0
+
+
+def _open_files(pid: int) -> Iterator[str]:
+    """Yields what a process has open. What it closes meanwhile is left out."""
+    with suppress(FileNotFoundError):
+        for each in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                yield os.readlink(each)

@@ -31,6 +31,7 @@ from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, tasks, unfinished_uploads
+from tests.transfer.executor.pool_functions import import_providers, read_from
 from tests.transfer.executor.process_relay import ProcessRelay, Sent, process_of
 from tests.transfer.executor.trees import content, make_files
 
@@ -68,10 +69,10 @@ async def relayed(weed: SeaweedFS, relay: ProcessRelay, home: Path) -> AsyncIter
 
 @pytest.fixture(scope="module")
 def users_pool() -> Iterator[ProcessPoolExecutor]:
-    """A user's pool of two processes."""
+    """A user's pool of two processes, which have imported what they need and so are soon heard of."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(Path(__file__).parents[3]))  # the workers import this module
-        with ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        patch.syspath_prepend(str(Path(__file__).parents[3]))  # the workers import this folder
+        with ProcessPoolExecutor(2, get_context("spawn"), import_providers) as pool:
             wait([pool.submit(os.getpid) for _ in range(8)])
             yield pool
 
@@ -147,12 +148,9 @@ async def test_a_stopped_worker_of_a_user(
     assert not unfinished_uploads(weed, bucket)
 
 
-async def test_a_stopped_worker_of_the_session(
-    relayed: AsyncSession, place: str, tmp_path: Path, patience: Callable[[float], None]
-) -> None:
+async def test_a_stopped_worker_of_the_session(relayed: AsyncSession, place: str, tmp_path: Path) -> None:
     """A worker of the session's own that stops before it begins a shard is ended, and another one does the work."""
     files = make_files(tmp_path / "files", 6)
-    patience(1.0)
     await relayed.copy(f"{files}/", f"aws:{place}", processes=1)
     (pool,) = relayed._resources.pools.values()
     (idle,) = pids(pool.executor())
@@ -223,16 +221,18 @@ async def test_no_worker_is_left(
     moment: str,
 ) -> None:
     """A pool whose processes are all stopped ends the call with an error that names them; the job can be resumed."""
-    files = make_files(tmp_path / "files", 6, large=11 * MiB)
+    # Of a large object the coordinator has begun the upload, which can be resumed, before any worker is silent.
+    files = make_files(tmp_path / "files", 0 if moment == "idle" else 6, large=11 * MiB)
     relay.reset()
     where: Any = {"executor": pool, "credentials": "send"}
-    await relayed.copy(f"{files}/00001", f"aws:{place}first", **where)
+    await relayed.copy(__file__, f"aws:{place}first", **where)
+    patience(0.7)
     if moment == "idle":
+        patience(0.2)
         for pid in pids(pool):
             os.kill(pid, signal.SIGSTOP)
     else:
         relay.stops = lambda sent: sent.method == "PUT" and sent.pid in pids(pool)
-    patience(0.7)
     expected = rf"worker process {', '.join(map(str, sorted(pids(pool))))} \(stopped\).*; then resume job"
     with pytest.raises(ExecutorError, match=expected) as caught:
         await relayed.copy(f"{files}/", f"aws:{place}", **where)
@@ -246,11 +246,6 @@ async def test_no_worker_is_left(
     await relayed.copy(f"aws:{place}", f"{tmp_path}/back/")
     assert {name: digest for name, digest in content(tmp_path / "back").items() if name != "first"} == content(files)
     assert not unfinished_uploads(weed, bucket)
-
-
-def read_from(fifo: str) -> bytes:
-    """What a process of the user's does that waits for something."""
-    return Path(fifo).read_bytes()
 
 
 async def test_a_pool_that_is_busy(

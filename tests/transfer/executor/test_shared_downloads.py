@@ -24,7 +24,7 @@ from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB, part_files
-from tests.transfer.executor.listed_server import SHAPES, opened, ranges
+from tests.transfer.executor.listed_server import COUNT, PAGE, SHAPES, opened, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
 from tests.transfer.executor.process_relay import process_of
 from tests.transfer.executor.trees import content
@@ -32,7 +32,7 @@ from tests.transfer.executor.trees import content
 pytestmark = pytest.mark.timeout(60)
 
 _ODD = [
-    *(f"run-{number // 10}/{number:03}" for number in range(120)),
+    *(f"run-{number // 5}/{number:03}" for number in range(60)),
     *(f"run-5/../{number}" for number in range(3)),
     *(f"run-6//{number}" for number in range(3)),
     *(f"run-7/empty-{number}/" for number in range(3)),
@@ -87,7 +87,7 @@ async def test_the_same_as_in_one_process(tmp_path: Path, names: list[str]) -> N
         with pool:
             shared = await downloaded(session, many, pool)
     assert len(ranges(pool)) > 3
-    assert sum(len(shard.items) for shard in pool.shards) <= 30
+    assert sum(len(shard.items) for shard in pool.shards) <= 3 * PAGE
     assert outcome(shared, many) == outcome(alone, one)
     assert len(shared) == len(names)
     assert tree(many) == tree(one)
@@ -117,7 +117,7 @@ async def test_lost_workers(tmp_path: Path, overwrite: bool) -> None:
 
 async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
     """Of a range that ends each worker, only the object that does so fails; the files of the others are there."""
-    poison = "file-00123.bin"
+    poison = "file-00047.bin"
 
     def loses(shard: Any) -> bool:
         if (span := shard.range) is None:
@@ -130,7 +130,7 @@ async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
         with pool:
             report = await downloaded(session, tmp_path / "back", pool)
     assert [Path(each.source).name for each in report.failed] == [poison]
-    assert len(report) == 160
+    assert len(report) == COUNT
     assert sorted(content(tmp_path / "back")) == [name for name in SHAPES["flat"] if name != poison]
 
 

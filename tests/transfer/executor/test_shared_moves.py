@@ -21,7 +21,7 @@ from tests.dialects.s3_operations import Operation
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB, part_files
-from tests.transfer.executor.listed_server import SHAPES, ListedServer, know_order
+from tests.transfer.executor.listed_server import COUNT, PAGE, SHAPES, ListedServer, know_order
 from tests.transfer.executor.losing_executor import LosingExecutor
 from tests.transfer.executor.trees import content
 
@@ -68,7 +68,9 @@ class MovingServer(ListedServer):
 
 
 @asynccontextmanager
-async def opened(home: Path, names: list[str], page_size: int = 10) -> AsyncIterator[tuple[MovingServer, AsyncSession]]:
+async def opened(
+    home: Path, names: list[str], page_size: int = PAGE
+) -> AsyncIterator[tuple[MovingServer, AsyncSession]]:
     """A server with objects below `source/` and others beside it, and a session with it."""
     async with MovingServer(Quirks(page_size=page_size)) as server:
         fill(server, names)
@@ -145,7 +147,7 @@ async def test_the_same_as_in_one_process(tmp_path: Path, shape: str) -> None:
     assert len(shared) == len(names)
     assert (seen[-1].files_done, seen[-1].files_total) == (len(names), len(names))
     assert listed(pool) > 1
-    assert sum(len(shard.items) for shard in pool.shards) <= 30
+    assert sum(len(shard.items) for shard in pool.shards) <= 3 * PAGE
 
 
 @pytest.mark.parametrize("mode", ["moved", "ignored", "empty"])
@@ -206,7 +208,7 @@ async def test_a_killed_process(tmp_path: Path) -> None:
     names, killed = SHAPES["flat"], list[int]()
 
     def kill(key: str) -> None:
-        if not killed and key > "source/file-00060.bin":
+        if not killed and key > "source/file-00024.bin":
             (worker,) = active_children()
             assert worker.pid is not None
             killed.append(worker.pid)
@@ -229,7 +231,7 @@ async def test_single_objects_that_fail(tmp_path: Path) -> None:
         server.locked = lambda key: key.endswith("7.bin")
         alone = await moved(session)
         left = server.below("source/")
-        assert len(left) == 16
+        assert len(left) == 6
         fill(server, names)
         for name in names:
             server._service.buckets["bucket"].objects.pop(f"copy/{name}")
@@ -255,15 +257,15 @@ async def test_rules_of_a_call(tmp_path: Path) -> None:
         assert listed(pool) > 1
         assert server.below("copy/").keys() == {Path(each.source).name for each in report} == wanted
         assert server.below("source/").keys() == set(names) - wanted
-        for name in names[100:140]:
+        for name in names[40:55]:
             server.store(f"copy/{name}", b"other")
         kept = {key: data for key, data in server.below("copy/").items() if data == b"other"}
         report = await moved(session, LosingExecutor(), overwrite=False)
-        assert {Path(each.source).name for each in report.failed} == set(names[100:140]) - wanted
-        assert server.below("source/").keys() == set(names[100:140]) - wanted
+        assert {Path(each.source).name for each in report.failed} == set(names[40:55]) - wanted
+        assert server.below("source/").keys() == set(names[40:55]) - wanted
         assert {key: data for key, data in server.below("copy/").items() if data == b"other"} == kept
         report = await moved(session, LosingExecutor(), overwrite="skip")
-        assert len(report.skipped) == len(report) == len(set(names[100:140]) - wanted)
+        assert len(report.skipped) == len(report) == len(set(names[40:55]) - wanted)
         assert len(server.below("source/")) == len(report)
 
 
@@ -278,7 +280,7 @@ async def test_a_job_of_ranges_is_resumed(tmp_path: Path) -> None:
         report = await session.resume(caught.value.job_id, processes=None)
         assert server.below("source/") == {}
         assert server.below("copy/") == {name: name.encode() for name in names}
-        assert 0 < len(report) <= 160
+        assert 0 < len(report) <= COUNT
         assert untouched(server)
 
 
@@ -288,7 +290,7 @@ async def test_cancelled_calls(tmp_path: Path) -> None:
     async with opened(tmp_path, names) as (server, session):
 
         def close(key: str) -> None:
-            server.shut = server.shut or key > "source/file-00050.bin"
+            server.shut = server.shut or key > "source/file-00020.bin"
 
         server.after = close
         call = asyncio.ensure_future(moved(session, pool))
@@ -322,16 +324,16 @@ async def test_objects_that_appear(tmp_path: Path) -> None:
         assert server.below("source/") == {"early": b"new"}
         assert server.objects().keys() >= {"source-new", "source0-new"}
         assert untouched(server)
-    assert len(report) == 160
+    assert len(report) == COUNT
 
 
 async def test_services_of_unknown_order(tmp_path: Path) -> None:
     """Where a service is not known to list in the order of its keys, the coordinator lists."""
     pool = LosingExecutor()
-    async with MovingServer(Quirks(page_size=10)) as server:
+    async with MovingServer(Quirks(page_size=PAGE)) as server:
         fill(server, SHAPES["flat"])
         async with AsyncSession(settings=Settings(home=tmp_path, aws=aws_settings(server))) as session:
-            assert len(await moved(session, pool)) == 160
+            assert len(await moved(session, pool)) == COUNT
         assert server.below("source/") == {}
     assert not listed(pool)
 
@@ -361,11 +363,11 @@ async def test_moves_to_this_machine(tmp_path: Path) -> None:
 
 async def test_large_objects_and_markers(tmp_path: Path) -> None:
     """A large object that a worker was handed is cut into parts by the coordinator; it and markers are moved once."""
-    names = [f"{number:04}" for number in range(120)]
-    async with MovingServer(Quirks(page_size=10)) as server, ListedServer(buckets=("other",)) as other:
+    names = [f"{number:04}" for number in range(60)]
+    async with MovingServer(Quirks(page_size=PAGE)) as server, ListedServer(buckets=("other",)) as other:
         fill(server, names)
-        server.store("source/0066/", b"")
-        server.store("source/0077-large", bytes(12 * MiB))
+        server.store("source/0033/", b"")
+        server.store("source/0037-large", bytes(12 * MiB))
         ends = aws_settings(server), {"other": aws_settings(other)}
         settings = Settings(home=tmp_path, part_size=5 * MiB, aws=ends[0], remotes=ends[1])
         async with AsyncSession(settings=settings) as session:
@@ -375,9 +377,9 @@ async def test_large_objects_and_markers(tmp_path: Path) -> None:
         assert server.below("source/") == {}
         assert untouched(server)
         assert report.failed == []
-        assert len(report) == 122
+        assert len(report) == 62
         found = {key[len("copy/") :]: len(data) for key, data in other.objects("other").items()}
-        assert found == {**dict.fromkeys(names, 4), "0066/": 0, "0077-large": 12 * MiB}
+        assert found == {**dict.fromkeys(names, 4), "0033/": 0, "0037-large": 12 * MiB}
         assert other.operations()["CompleteMultipartUpload"] == 1
     assert listed(pool) > 1
     assert [shard for shard in pool.shards if shard.parts is not None]

@@ -12,14 +12,14 @@ from tests.dialects.azure_quirks import AzureQuirks
 from tests.dialects.azure_server import AzureServer
 from tests.dialects.google_quirks import GoogleQuirks
 from tests.dialects.google_server import GoogleServer
-from tests.transfer.executor.listed_server import know_order, ranges
+from tests.transfer.executor.listed_server import COUNT, PAGE, know_order, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
 from tests.transfer.executor.trees import content
 
 pytestmark = pytest.mark.timeout(60)
 
-FLAT = [f"{number:04}" for number in range(160)]
-TREE = [f"run{number:02}{rest}" for number in range(70) for rest in ("-a", "/b")]
+FLAT = [f"{number:04}" for number in range(COUNT)]
+TREE = [f"run{number:02}{rest}" for number in range(35) for rest in ("-a", "/b")]
 """In the order of a tree, what is in a directory is before everything else that begins like it."""
 
 
@@ -40,7 +40,7 @@ def share_of_workers(pool: LosingExecutor, names: list[str]) -> float:
 @pytest.mark.parametrize("quirks", [{}, {"odd_tokens": True}], ids=["plain", "odd"])
 async def test_google(tmp_path: Path, quirks: dict[str, Any]) -> None:
     """Workers list from a key at Google Cloud; each object is copied once, within the service and to this machine."""
-    async with GoogleServer(GoogleQuirks(page_size=10, **quirks)) as server:
+    async with GoogleServer(GoogleQuirks(page_size=PAGE, **quirks)) as server:
         for name in FLAT:
             server.put(f"source/{name}", name.encode())
         gcp = GCPSettings(endpoint=server.url, service_file=server.service_file(tmp_path))
@@ -69,7 +69,7 @@ async def test_google(tmp_path: Path, quirks: dict[str, Any]) -> None:
 async def test_azure(tmp_path: Path, names: list[str], quirks: dict[str, Any], least: float, most: float) -> None:
     """Workers list from a key; where it is ignored, or names are in another order, no blob is left out."""
     expected = sorted(names)
-    async with AzureServer(AzureQuirks(page_size=10, **quirks)) as server:
+    async with AzureServer(AzureQuirks(page_size=PAGE, **quirks)) as server:
         for name in names:
             server.put(f"source/{name}", name.encode())
         azure = AzureSettings(endpoint=server.url, account="account1", account_key="a2V5")
