@@ -133,6 +133,10 @@ _COMMAND_LINE = (
 _SETTINGS = (
     Situation("a remote that is nearly one", "ls labb:/laboratory/"),
     Situation("a scheme that is none", "ls ftp://host/directory/"),
+    Situation("a place as scp writes it", "cp note.txt me@host:/directory/"),
+    Situation("a place as rclone writes it", "cp note.txt s3:laboratory/"),
+    Situation("a URL without a slash", "ls sftp:/host/directory/"),
+    Situation("no unit at all", "ls unit:"),
     Situation("an S3 location without a bucket", "cp note.txt s3:///"),
     Situation("a setting that is nearly one", "config set part_sise 8MiB"),
     Situation("a setting with a wrong value", "config set part_size much"),
