@@ -150,8 +150,9 @@ def parse_location(text: str, remotes: Collection[str] = (), schemes: Collection
     if colon and name in (*_BUILT_IN, "unit", *remotes):
         if not rest.startswith("/"):
             shown = without_secrets(rest)
+            wanted = shown or ("NAME/path" if name == "unit" else "")
             raise ConfigurationError(
-                f"location {scheme}:{shown}: write {scheme}:/{shown}, with a slash after the colon"
+                f"location {scheme}:{shown}: write {scheme}:/{wanted}, with a slash after the colon"
             )
         return Location(name.upper(), rest)
     if colon and name == "local":
@@ -249,8 +250,13 @@ def unknown_location(text: str, remotes: Collection[str] = (), schemes: Collecti
     known = ", ".join(f"{each}:" for each in names)
     urls = ", ".join(f"{each}://" for each in sorted({*_CLOUD_SCHEMES, "file", *schemes}))
     write = written_here(scheme, rest)
+    path = without_secrets(rest).lstrip("/")
+    if write is None and scheme.lower() in schemes:
+        write = f"{scheme.lower()}://{path}"
+    if write is None and "@" in scheme and "sftp" in schemes:  # as scp writes it
+        write = f"sftp://USER@{scheme.rpartition('@')[2]}/{path}"
     if write is None and (near := difflib.get_close_matches(scheme.lower(), names, 1)):
-        write = f"{near[0]}:/{without_secrets(rest).lstrip('/')}"
+        write = f"{near[0]}:/{path}"
     advice = [f"write {write}"] if write is not None else []
     if not rest.startswith("//"):
         local = f"./{shown}" if shown == f"{scheme}:{rest}" else "it with ./ in front"

@@ -177,7 +177,8 @@ class TransferReport(CompressedSequence[TransferResult], Table):
         """Returns the failed items by what went wrong, the most frequent first.
 
         Returns:
-            Pairs of a reason, in which `…` stands for the names of the item, and the items.
+            Pairs of a reason, in which `…` stands for the names of the item and the request's id is left out, and the
+            items.
         """
         groups: dict[str, list[TransferResult]] = {}
         for result in self._failed:
@@ -186,6 +187,8 @@ class TransferReport(CompressedSequence[TransferResult], Table):
             names = (result.error.path, result.source, result.destination)
             for name in sorted({*names, *map(printable, names)}, key=len, reverse=True):
                 text = text.replace(name, "…") if name else text
+            if result.error.request_id is not None:
+                text = text.replace(f" (request {result.error.request_id:.100})", "")
             groups.setdefault(text, []).append(result)
         return sorted(groups.items(), key=lambda each: -len(each[1]))
 

@@ -111,7 +111,7 @@ def _parameters(
             usage.append(shown if each.required or " " in shown else f"[{shown}]")
             arguments.append((shown, text))
             continue
-        flag = each.hint is bool
+        flag = each.hint is bool or each.parameter.count
         value = "" if flag else f" {_value(each.hint)}"
         names = sorted((name for name in each.names), key=len)
         if each.required:

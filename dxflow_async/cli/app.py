@@ -64,6 +64,11 @@ def run_app(arguments: Sequence[str]) -> int:
         return app(given) or 0
 
     json = wants_json(given)
+    if any(each[:1] == "-" and each[1:].isdecimal() for each in given):
+        from dxflow_async.cli.usage_errors import number_option
+
+        if (text := number_option(given)) is not None:
+            return report_end(ConfigurationError(text), USAGE, json=json)
     try:
         return reported(call, json=json)
     except CycloptsError as error:

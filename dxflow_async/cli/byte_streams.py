@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dxflow_async.cli.standard_streams import STREAM
+from dxflow_async.cli.standard_streams import STREAM, check_output
 from dxflow_async.exceptions import ConfigurationError, StorageError
 from dxflow_async.paths import parse_location
 
@@ -111,6 +111,7 @@ class ByteStream:
         if self.descriptor is None:
             return os.open(self.path, flags | os.O_CLOEXEC | os.O_NOCTTY)
         if self.descriptor == 1:
+            check_output()
             sys.stdout.flush()
         return os.dup(self.descriptor)
 

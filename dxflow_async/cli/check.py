@@ -88,6 +88,8 @@ def _compare(
         print_json("check", {"ok": report.ok, "same": report.same, **counts})
     elif not quiet:
         write_text(f"{report.same} same; " + "; ".join(f"{count} {name}" for name, count in counts.items()))
+    if not (report.same or report or quiet):
+        choice.note_nothing()
     if counts["unreadable"]:
         return FAILED
     return DONE if report.ok else DIFFERS

@@ -14,10 +14,10 @@ from dxflow_async.blocking.tables import fitted, write_line
 from dxflow_async.cli.json_lines import print_json, say
 from dxflow_async.cli.places import area_name, check_locations
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.status import Failures, complain
+from dxflow_async.cli.status import PLACE_ERRORS, Failures, complain
 from dxflow_async.config.loader import ConfigFile, Field, convert, fields_of, nearest_of_all
 from dxflow_async.config.settings import Settings, config_path
-from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
+from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
@@ -142,10 +142,11 @@ def check(*locations: str, json: Flag = False, public: Flag = False, account: Ac
             try:
                 storage, path = await session.storage_at(location, storage_type=area_name(public=public))
                 found = await storage.stat(path)
-            except (StorageError, UnitNotFoundError) as error:
+            except PLACE_ERRORS as error:
                 failures.add(error)
                 continue
             kind = "a directory" if found.directory else counted(found.size, "byte")
+            failures.note_success()
             say(f"{printable(location)} answers: {kind}, in {time.monotonic() - started:.2f} s", json=json)
         return failures.status
 

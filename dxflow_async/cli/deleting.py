@@ -90,7 +90,7 @@ def rm(
             for each in await _targets(session, location, public=public, recursive=recursive)
         ]
         if dry_run:
-            return await _preview(targets, selection, json=json, quiet=quiet, force=force)
+            return await _preview(targets, selection, choice, json=json, quiet=quiet, force=force)
         if not force and _asks() and not await _confirmed(targets, selection):
             write_line("nothing was deleted", sys.stderr)
             return FAILED
@@ -104,6 +104,8 @@ def rm(
             print_json("total", {"deleted": count})
         elif not quiet:
             write_line(f"{count} deleted")
+        if not (count or status or quiet):
+            choice.note_nothing()
         return status
 
     with page:
@@ -216,7 +218,7 @@ async def _paths(target: _Target, selection: Selection | None) -> AsyncGenerator
 
 
 async def _preview(
-    targets: Sequence[_Target], selection: Selection | None, *, json: bool, quiet: bool, force: bool
+    targets: Sequence[_Target], selection: Selection | None, choice: Choice, *, json: bool, quiet: bool, force: bool
 ) -> int:
     """Prints what would be deleted; returns the exit status."""
     count, size, failures = 0, 0, Failures(json=json)
@@ -235,6 +237,8 @@ async def _preview(
         print_json("total", {"objects": count, "size": size})
     elif not quiet:
         write_text(f"{counted(count, 'object')}, {counted(size, 'byte')}; nothing was deleted")
+    if not (count or failures.count or quiet):
+        choice.note_nothing()
     return failures.status
 
 

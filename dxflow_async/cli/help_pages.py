@@ -45,6 +45,8 @@ def find_page(arguments: Sequence[str]) -> str | None:
         ):
             break
         path.append(word)
+    if options[len(path) :] == ["-h"] and "-h, --human" not in (DIRECTORY / page_name(path)).read_text("utf-8"):
+        options[-1] = "--help"
     group = not path or any(DIRECTORY.glob(f"{'-'.join(path)}-*.txt"))
     asked = "--help" in options or (group and len(path) == len(options))
     known = bool(path) or not options or options[0] == "--help"

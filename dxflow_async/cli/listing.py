@@ -16,11 +16,12 @@ from dxflow_async.cli.places import Place, location_of, places_of
 from dxflow_async.cli.run import Account, Flag, with_session
 from dxflow_async.cli.selecting import add_missing, selected
 from dxflow_async.cli.sizes import human_size, shown_size, total_text
-from dxflow_async.cli.status import Failures
-from dxflow_async.exceptions import NotFoundError, StorageError, UnitNotFoundError
+from dxflow_async.cli.status import PLACE_ERRORS, Failures
+from dxflow_async.exceptions import NotFoundError
 from dxflow_async.models import Item
 from dxflow_async.security.redaction import printable
 from dxflow_async.session import AsyncSession
+from dxflow_async.transfer.selection import Selection
 
 __all__ = ["Human", "Recursive", "du", "ls", "stat"]
 
@@ -58,13 +59,14 @@ def ls(
 
     async def show(session: AsyncSession) -> int:
         count = size = 0
-        failures = Failures(json=json)
+        failures, found = Failures(json=json), False
         titled, columns = len(given) > 1 and not json, terminal_columns()
         async for place in places_of(session, given, failures, public=public):
             try:
                 if titled and place.path.endswith("/"):
                     write_line(f"{printable(place.location)}:")
                 async for item in selected(_listed(place, recursive=recursive), place, selection):
+                    found = True
                     count, size = count + (not item.directory), size + item.size
                     if json:
                         print_json("item", item_fields(location_of(place.location, place.path, item.path), item))
@@ -72,9 +74,11 @@ def ls(
                         below = place.path if recursive and item.path != place.path else None
                         shown = human_size(item.size) if human else None
                         write_line(format_item(item, below=below, size=shown, columns=columns))
-            except (StorageError, UnitNotFoundError) as error:
+            except PLACE_ERRORS as error:
                 failures.add(error)
         add_missing(failures, selection)
+        if not (found or failures.count):
+            choice.note_nothing()
         if total and json:
             print_json("total", {"objects": count, "size": size})
         elif total:
@@ -112,23 +116,19 @@ def du(
             write_line(f"{before}{fitted(location, columns, len(before))}")
 
     async def add_up(session: AsyncSession) -> int:
-        failures = Failures(json=json)
+        failures, found = Failures(json=json), False
         async for place in places_of(session, given, failures, public=public):
             try:
-                sums: dict[str, list[int]] = {}
-                total = [0, 0]
-                async for item in selected(_listed(place, recursive=True), place, selection):
-                    if item.directory:
-                        continue
-                    for each in (total, *(sums.setdefault(above, [0, 0]) for above in _above(place, item, depth))):
-                        each[0] += 1
-                        each[1] += item.size
+                sums, total = await _sums(place, selection, depth)
+                found = found or total[0] > 0
                 for path, (objects, size) in sorted(sums.items()):
                     show(location_of(place.location, place.path, path), objects, size)
                 show(place.location, *total)
-            except (StorageError, UnitNotFoundError) as error:
+            except PLACE_ERRORS as error:
                 failures.add(error)
         add_missing(failures, selection)
+        if not (found or failures.count):
+            choice.note_nothing()
         return failures.status
 
     return with_session(account, add_up, places=given)
@@ -148,7 +148,7 @@ def stat(*locations: str, json: Flag = False, public: Flag = False, account: Acc
         async for place in places_of(session, locations, failures, public=public):
             try:
                 item = await place.storage.stat(place.path)
-            except (StorageError, UnitNotFoundError) as error:
+            except PLACE_ERRORS as error:
                 failures.add(error)
                 continue
             fields = item_fields(place.location, item)
@@ -181,6 +181,19 @@ async def _listed(place: Place, *, recursive: bool) -> AsyncIterator[Item]:
             yield item
 
 
+async def _sums(place: Place, selection: Selection | None, depth: int) -> tuple[dict[str, list[int]], list[int]]:
+    """Returns the numbers and sizes of objects of each directory down to a depth below a place, and of the place."""
+    sums: dict[str, list[int]] = {}
+    total = [0, 0]
+    async for item in selected(_listed(place, recursive=True), place, selection):
+        if item.directory:
+            continue
+        for each in (total, *(sums.setdefault(above, [0, 0]) for above in _above(place, item, depth))):
+            each[0] += 1
+            each[1] += item.size
+    return sums, total
+
+
 def _above(place: Place, item: Item, depth: int) -> list[str]:
     """Returns the directories above an item, down to a depth below a place."""
     if not depth:
@@ -195,7 +208,7 @@ def _print_fields(fields: dict[str, object]) -> None:
         if name == "metadata" and isinstance(value, dict):
             for key, text in value.items():
                 write_line(labelled_line(f"{printable(f'metadata {key}'):>14}: ", str(text)))
-        elif value not in (None, ""):
+        elif value not in (None, "") and not (name == "size" and fields["directory"]):
             write_line(labelled_line(f"{name.replace('_', ' '):>14}: ", _field_text(name, value)))
     write_line("")
 
@@ -203,4 +216,6 @@ def _print_fields(fields: dict[str, object]) -> None:
 def _field_text(name: str, value: object) -> str:
     if name == "modification" and isinstance(value, float):
         return datetime.fromtimestamp(value, UTC).astimezone().isoformat()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return str(value)

@@ -8,10 +8,10 @@ from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.places import area_name, check_locations
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.status import Failures
+from dxflow_async.cli.status import PLACE_ERRORS, Failures
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.config.quantities import to_seconds
-from dxflow_async.exceptions import AccessDeniedError, ConfigurationError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, ConfigurationError
 from dxflow_async.session import AsyncSession
 
 __all__ = ["mkdir", "presign"]
@@ -37,9 +37,10 @@ def mkdir(*locations: str, json: Flag = False, public: Flag = False, account: Ac
             storage, path = await session.storage_at(location, storage_type=area_name(public=public))
             try:
                 await storage.mkdir(path)
-            except StorageError as error:
+            except PLACE_ERRORS as error:
                 failures.add(error)
                 continue
+            failures.note_success()
             if json:
                 print_json("message", {"message": f"made {location}"})
         return failures.status

@@ -5,17 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from dxflow_async.blocking.progress import ProgressMode
+from dxflow_async.cli.log_lines import log_more
 from dxflow_async.cli.run import Flag
 from dxflow_async.cli.sizes import time_of
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.cli.status import log_more
+from dxflow_async.cli.status import complain
 from dxflow_async.config.quantities import to_size
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
@@ -72,6 +73,12 @@ class Choice:
             if (text := getattr(self, name)) is not None:
                 found[name] = _size(text, f"--{name}")
         return found
+
+    def note_nothing(self) -> None:
+        """Prints that nothing was selected, with the options that select; nothing where none is given."""
+        given = [f"--{each.name.replace('_', '-')}" for each in fields(self) if getattr(self, each.name)]
+        if given:
+            complain(f"nothing was selected: nothing there meets {' and '.join(given)}")
 
     def selection(self) -> Selection | None:
         """Returns the items that are taken; None: all of them. Raises as `arguments`."""

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from dxflow_async.cli.locations import location_of
-from dxflow_async.cli.status import Failures
+from dxflow_async.cli.status import PLACE_ERRORS, Failures
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError, UnitNotFoundError
 from dxflow_async.glob_patterns import has_magic
 from dxflow_async.paths import parse_location
@@ -88,10 +88,13 @@ async def places_of(
                 place = await anext(places)
             except StopAsyncIteration:
                 break
-            except (StorageError, UnitNotFoundError) as error:
+            except PLACE_ERRORS as error:
                 failures.add(error)
                 break
+            before = failures.count
             yield place
+            if failures.count == before:
+                failures.note_success()
 
 
 async def check_locations(session: AsyncSession, locations: Sequence[str], *, public: bool = False) -> None:

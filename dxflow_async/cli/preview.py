@@ -11,8 +11,7 @@ from dxflow_async.cli.places import Place, is_local, location_of, places_of
 from dxflow_async.cli.run import Account, with_session
 from dxflow_async.cli.selecting import add_missing, admits
 from dxflow_async.cli.sizes import human_size
-from dxflow_async.cli.status import DONE, FAILED, Failures
-from dxflow_async.exceptions import StorageError
+from dxflow_async.cli.status import DONE, FAILED, PLACE_ERRORS, Failures
 from dxflow_async.models import Item
 from dxflow_async.plurals import counted
 from dxflow_async.security.redaction import printable
@@ -64,7 +63,7 @@ def preview(
                     elif not quiet:
                         text = "would transfer" if kind == "copy" else f"would skip ({reason})"
                         write_line(difference_line(text, item.size, shown, "", kind_columns=14))
-            except StorageError as error:
+            except PLACE_ERRORS as error:
                 failures.add(error)
         add_missing(failures, selection)
         if json:
@@ -72,6 +71,8 @@ def preview(
         elif not quiet:
             sums = f"{counted(count, 'object')}, {human_size(size)} {'byte' if size == 1 else 'bytes'}"
             write_text(f"{sums}, to {printable(dst)}; nothing was transferred")
+        if not (count or unreadable or failures.count or quiet):
+            choice.note_nothing()
         return failures.status or (FAILED if unreadable else DONE)
 
     return with_session(account, look, places=(*sources, dst))

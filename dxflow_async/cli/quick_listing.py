@@ -2,6 +2,7 @@
 
 It prints what `listing.ls` prints, from the same source of entries, with neither a session, an event loop nor a parser
 of options. Whatever it does not know, it leaves to the command: other options, several places, patterns, and errors.
+Settings are loaded where there are any, so that a mistake in them is reported as by every other command.
 """
 
 from __future__ import annotations
@@ -47,8 +48,44 @@ def list_quickly(arguments: Sequence[str]) -> int | None:
     return status
 
 
-def _failed(error: OSError, *, json: bool) -> int:
-    """Reports that the output cannot be written, as all commands do; returns the exit status."""
+def _is_configured() -> bool:
+    """Returns whether a setting may be in the environment, or in the configuration file."""
+    if any(name.startswith("DXFLOW_") and name != "DXFLOW_HOME" for name in os.environ):
+        return True
+    given = os.environ.get("DXFLOW_HOME")
+    # Those of the platforms: to ask `platformdirs` which one it is would take longer than the whole listing.
+    data = (os.environ.get("XDG_DATA_HOME") or "~/.local/share", "~/.local/share", "~/Library/Application Support")
+    return any(
+        _may_exist(f"{home}/config.toml") for home in ([given] if given else [f"{each}/dxflow" for each in data])
+    )
+
+
+def _may_exist(path: str) -> bool:
+    try:
+        os.lstat(os.path.expanduser(path))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+    return True
+
+
+def _wrong_settings() -> Exception | None:
+    """Loads the settings, and prints the warnings about them; returns what is wrong with them."""
+    from dxflow_async.cli.log_lines import set_up_logging
+    from dxflow_async.config.settings import Settings
+    from dxflow_async.exceptions import ConfigurationError
+
+    set_up_logging()
+    try:
+        Settings.load()
+    except ConfigurationError as error:
+        return error
+    return None
+
+
+def _failed(error: Exception, *, json: bool) -> int:
+    """Reports a failure as all commands do: of the settings, or of the output; returns the exit status."""
     from dxflow_async.cli.status import reported
 
     def call() -> int:
@@ -75,6 +112,8 @@ def _list(place: str, path: str, *, human: bool, total: bool, json: bool, recurs
         return None
     if not entries or len(entries) == _MOST:
         return None
+    if _is_configured() and (wrong := _wrong_settings()) is not None:
+        return _failed(wrong, json=json)
     items = [
         Item(
             f"/{each.key}".rstrip("/").rpartition("/")[2],

@@ -14,7 +14,8 @@ from dxflow_async.cli.byte_streams import ByteStream, find_stream
 from dxflow_async.cli.json_lines import print_json
 from dxflow_async.cli.places import Place, check_given, check_locations, found_places, places_of
 from dxflow_async.cli.run import Account, Flag, with_session
-from dxflow_async.cli.status import Failures, complain
+from dxflow_async.cli.standard_streams import check_output
+from dxflow_async.cli.status import PLACE_ERRORS, Failures, complain
 from dxflow_async.exceptions import (
     ConfigurationError,
     NotFoundError,
@@ -66,13 +67,14 @@ def cat(
             if (stream := streams[location]) is not None:
                 try:
                     await _print_stream(stream, start or 0, end, json=json)
-                except StorageError as error:
+                    failures.note_success()
+                except PLACE_ERRORS as error:
                     failures.add(error)
                 continue
             async for place in places_of(session, (location,), failures, public=public):
                 try:
                     await _print(place, start, end, json=json)
-                except (StorageError, UnitNotFoundError) as error:
+                except PLACE_ERRORS as error:
                     failures.add(error)
         sys.stdout.buffer.flush()
         return failures.status
@@ -103,18 +105,33 @@ def tail(
         raise ConfigurationError(f"--lines = {lines} is not allowed; it must be at least 0")
 
     async def show(session: AsyncSession) -> int:
-        places = [place async for place in found_places(session, (location,), public=public)]
-        if follow and len(places) > 1:
-            raise ConfigurationError(f"{location} matches {len(places)} objects; --follow follows one: write its name")
-        for place in places:
-            await _check_no_directory(place)
-            size = (await place.storage.stat(place.path)).size
-            _write(place.location, await _last_lines(place, size, lines), json=json)
-            if follow:
-                await follow_file(place, size, json=json)
-        return 0
+        failures = Failures(json=json)
+        if follow:
+            await _check_one(session, location, public=public)
+        async for place in places_of(session, (location,), failures, public=public):
+            try:
+                await _check_no_directory(place)
+                size = (await place.storage.stat(place.path)).size
+                _write(place.location, await _last_lines(place, size, lines), json=json)
+                if follow:
+                    await follow_file(place, size, json=json)
+            except PLACE_ERRORS as error:
+                failures.add(error)
+        return failures.status
 
     return with_session(account, show, places=(location,))
+
+
+async def _check_one(session: AsyncSession, location: str, *, public: bool) -> None:
+    """Refuses a pattern that matches several objects.
+
+    Raises:
+        ConfigurationError: it does.
+    """
+    with suppress(StorageError, UnitNotFoundError):
+        count = len([None async for _ in found_places(session, (location,), public=public)])
+        if count > 1:
+            raise ConfigurationError(f"{location} matches {count} objects; --follow follows one: write its name")
 
 
 async def _print(place: Place, start: int | None, end: int | None, *, json: bool) -> None:
@@ -201,6 +218,7 @@ async def _range(place: Place, start: int, end: int) -> bytes:
 
 
 def _write(location: str, data: bytes, *, json: bool) -> None:
+    check_output()
     if json:
         print_json("data", {"location": location, "base64": b64encode(data).decode()})
         sys.stdout.flush()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
 
-__all__ = ["STREAM", "give_up_output", "open_closed_streams"]
+__all__ = ["STREAM", "check_output", "give_up_output", "open_closed_streams"]
 
 STREAM = "<standard stream>"
 """Stands for an argument `-`, which the parser of arguments would take for an option."""
+
+_closed: set[int] = set()
+"""The descriptors that were closed when the process was started."""
 
 
 def open_closed_streams() -> None:
@@ -22,6 +26,7 @@ def open_closed_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
+            _closed.add(descriptor)
             opened = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
             if opened == descriptor:
                 os.set_inheritable(opened, True)
@@ -31,6 +36,16 @@ def open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as the process
+
+
+def check_output() -> None:
+    """Refuses to write what somebody wants to keep into a standard output that was closed.
+
+    Raises:
+        OSError: the process was started without a standard output.
+    """
+    if 1 in _closed:
+        raise OSError(errno.EBADF, "it is closed")
 
 
 def give_up_output() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import error_line
+from dxflow_async.cli.log_lines import set_up_logging
 from dxflow_async.cli.standard_streams import give_up_output
 from dxflow_async.exceptions import (
     AccessDeniedError,
@@ -20,6 +20,7 @@ from dxflow_async.exceptions import (
     NetworkError,
     NotFoundError,
     StallTimeoutError,
+    StorageError,
     TransferError,
     UnitNotFoundError,
 )
@@ -33,13 +34,13 @@ __all__ = [
     "INTERRUPTED",
     "NETWORK",
     "NOT_FOUND",
+    "PLACE_ERRORS",
     "STATUSES",
     "TERMINATED",
     "USAGE",
     "Failures",
     "common_status",
     "complain",
-    "log_more",
     "report_end",
     "report_failure",
     "reported",
@@ -51,10 +52,13 @@ INTERRUPTED, TERMINATED = 130, 143
 
 STATUSES = (
     "Exit status: 0 everything was done; 1 something failed; 2 wrong arguments or settings, nothing was done; "
-    "3 there is no such file, object or unit; 4 access was denied; 5 the network or the service's host failed; "
+    "3 there is no such file, object, unit or job; 4 access was denied; 5 the network or the service's host failed; "
     "6 the two sides differ; 130 Ctrl-C; 143 terminated. Failures of several kinds are 1."
 )
 """The exit statuses, for the help."""
+
+PLACE_ERRORS = (StorageError, UnitNotFoundError, ConfigurationError)
+"""The errors of one place, after which a command goes on with the others."""
 
 _MAX_ITEMS_SHOWN = 20
 
@@ -69,7 +73,7 @@ def reported(call: Callable[[], int], *, json: bool = False) -> int:
         call: the command.
         json: whether an error is also printed as a JSON line on standard output.
     """
-    logging.basicConfig(format="dxflow-async: %(message)s", handlers=[_AboveBar()])
+    set_up_logging()
     try:
         status = call()
         sys.stdout.flush()
@@ -80,9 +84,17 @@ def reported(call: Callable[[], int], *, json: bool = False) -> int:
     except BrokenPipeError:
         give_up_output()  # its reader has ended
         return FAILED
-    except (DxflowError, OSError) as error:
+    except DxflowError as error:
         return report_end(error, status_of(error), json=json)
+    except OSError as error:
+        return report_end(OSError(_system_error_text(error)), FAILED, json=json)
     return status
+
+
+def _system_error_text(error: OSError) -> str:
+    """Returns what the system says, and of what; it is standard output where the error names no file."""
+    subject = "standard output cannot be written" if error.filename is None else error.filename
+    return f"{subject}: {error.strerror or error}; check it, and run the command again"
 
 
 def report_end(error: Exception | str, status: int, *, json: bool) -> int:
@@ -104,24 +116,6 @@ def report_end(error: Exception | str, status: int, *, json: bool) -> int:
     return status
 
 
-class _AboveBar(logging.Handler):
-    """Writes log lines to the standard error of the moment: while a bar is shown, that puts them above it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        try:
-            write_line(printable(self.format(record)), sys.stderr)
-        except Exception:  # noqa: BLE001 - as every handler of `logging` does
-            self.handleError(record)
-
-
-def log_more(verbosity: int) -> None:
-    """Logs a line for each item that is moved (1), also what is retried and why (2), and everything (3)."""
-    if verbosity:
-        logging.getLogger("dxflow_async.items").setLevel(logging.INFO)
-    if verbosity > 1:
-        logging.getLogger("dxflow_async").setLevel(logging.INFO if verbosity == 2 else logging.DEBUG)
-
-
 def report_failure(error: Exception | str, most: int | None = _MAX_ITEMS_SHOWN) -> None:
     """Prints an error on standard error, with the items that failed.
 
@@ -129,17 +123,23 @@ def report_failure(error: Exception | str, most: int | None = _MAX_ITEMS_SHOWN) 
         error: the error, or its text.
         most: the number of failed items to print below the message; None for all of them.
     """
-    complain(error)
     if not isinstance(error, TransferError):
+        complain(error)
         return
     failed = error.report.failed
-    shown = failed[1:] if failed and str(failed[0].error) in str(error) else failed  # the message has the first one
-    many = [(text, items) for text, items in error.report.failure_groups() if len(items) > _FEW_EQUAL]
-    if many and most is not None:
-        for text, items in many:
-            write_line(f"  {len(items)} x {text} (such as {printable(items[0].source)})", sys.stderr)
-        grouped = {id(item) for _, items in many for item in items}
-        shown = [each for each in shown if id(each) not in grouped]
+    first = str(failed[0].error) if failed else ""
+    groups = [] if most is None else error.report.failure_groups()
+    many = [(text, items) for text, items in groups if len(items) > _FEW_EQUAL]
+    grouped = {id(item) for _, items in many for item in items}
+    if grouped and id(failed[0]) in grouped:
+        complain(str(error).removesuffix(f"; the first: {first}"))
+        shown = failed
+    else:
+        complain(error)
+        shown = failed[1:] if failed and first in str(error) else failed  # the message has the first one
+    for text, items in many:
+        write_line(f"  {len(items)} x {printable(text)} (such as {printable(items[0].source)})", sys.stderr)
+    shown = [each for each in shown if id(each) not in grouped]
     for result in shown[:most]:
         write_line(f"  {printable(str(result.error))}", sys.stderr)
     if most is not None and len(shown) > most:
@@ -174,6 +174,11 @@ class Failures:
     def __init__(self, *, json: bool) -> None:
         self._json = json
         self._statuses: list[int] = []
+        self._did_something = False
+
+    def note_success(self) -> None:
+        """Notes that something was done."""
+        self._did_something = True
 
     def add(self, error: Exception) -> None:
         """Reports a failure."""
@@ -190,7 +195,9 @@ class Failures:
 
     @property
     def status(self) -> int:
-        """The exit status."""
+        """The exit status: that of wrong arguments only if nothing was done."""
+        if set(self._statuses) == {USAGE} and not self._did_something:
+            return USAGE
         return common_status(self._statuses)
 
 

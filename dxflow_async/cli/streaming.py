@@ -17,7 +17,7 @@ from dxflow_async.cli.options import Pace, Shown, Writing
 from dxflow_async.cli.places import Place, area_name, found_places
 from dxflow_async.cli.run import Account, with_session
 from dxflow_async.cli.standard_streams import STREAM
-from dxflow_async.cli.status import Failures
+from dxflow_async.cli.status import PLACE_ERRORS, Failures
 from dxflow_async.exceptions import ConfigurationError, StorageError, UnitNotFoundError
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.plurals import counted
@@ -132,7 +132,8 @@ class StreamCopy:
                                     await write(chunk)
                                     size += len(chunk)
                             results.append(TransferResult(name, self._goal, size, time.monotonic() - start))
-                except (StorageError, UnitNotFoundError) as error:
+                            failures.note_success()
+                except PLACE_ERRORS as error:
                     if isinstance(error, StorageError) and error.operation == "write":
                         raise
                     failures.add(error)

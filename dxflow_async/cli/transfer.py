@@ -221,7 +221,7 @@ def sync(
             ),
             places=(src, dst),
         )
-        _print_plan(plan, output)
+        _print_plan(plan, output, choice)
         return FAILED if plan.skips else DONE
 
     async def transfer(session: AsyncSession, show: OnProgress | None, where: CallOptions) -> TransferReport:
@@ -337,7 +337,7 @@ def _relocate(
         return await _each_place(sources, lambda group: call(group, dst, on_progress=show, **arguments, **where))
 
     label = "moving" if move else "copying"
-    return run_transfer(transfer, output, account, workers, pace, places=(*sources, dst), label=label)
+    return run_transfer(transfer, output, account, workers, pace, places=(*sources, dst), label=label, choice=choice)
 
 
 def _ends(places: Sequence[str]) -> tuple[list[str], str]:
@@ -366,7 +366,7 @@ async def _each_place(sources: Sequence[str], call: Callable[[list[str]], Awaita
             failure = error
     whole = joined(reports)
     if failure is not None:
-        text = f"{len(whole.failed)} of {counted(len(whole), 'item')} failed; the last call said: {failure}"
+        text = f"{len(whole.failed)} of {counted(len(whole), 'item')} failed; the first: {whole.failed[0].error}"
         raise TransferError(text, report=whole, operation=failure.operation)
     return whole
 
@@ -397,8 +397,9 @@ def run_transfer(
     *,
     places: Sequence[str] = (),
     label: str = "copying",
+    choice: Choice = _ALL,
 ) -> int:
-    """Makes a call with a progress bar, and prints its report."""
+    """Makes a call with a progress bar, and prints its report; also that `choice` selected nothing."""
     with ReportFile(output.report, _OPERATIONS.get(label, "")) as page:
         try:
             with output.shown.bar(label, json=output.json, quiet=output.quiet) as show:
@@ -420,6 +421,8 @@ def run_transfer(
             print_report(report)
         elif not output.quiet:
             write_text(_summary(report))
+    if not (len(report) or output.quiet):
+        choice.note_nothing()
     return FAILED if report.unreadable else DONE
 
 
@@ -451,7 +454,10 @@ def _by_age(count: int) -> str:
     return f"\n{count} compared by size and age: no time is kept with them at the destination" if count else ""
 
 
-def _print_plan(plan: SyncPlan, output: Output) -> None:
+def _print_plan(plan: SyncPlan, output: Output, choice: Choice) -> None:
+    """Prints a plan; also that `choice` selected nothing."""
+    if not (len(plan) or plan.unchanged or output.quiet):
+        choice.note_nothing()
     from rich.filesize import decimal
 
     if output.json:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, get_args
 
 from cyclopts import (
@@ -15,9 +17,9 @@ from cyclopts import (
     UnusedCliTokensError,
 )
 
-from dxflow_async.cli.elsewhere import COMMANDS, OPTIONS
+from dxflow_async.cli.elsewhere import COMMANDS, OPTIONS, OPTIONS_OF
 
-__all__ = ["usage_error_text"]
+__all__ = ["number_option", "usage_error_text"]
 
 _PLACES = {"LOCATION": "PLACE", "LOCATIONS": "PLACE"}
 _KINDS = {int: "a whole number", float: "a number"}
@@ -35,6 +37,23 @@ def usage_error_text(error: CycloptsError, stream: str) -> str:
     return f"{text}{'' if text.endswith('?') else ';'} {command} explains it"
 
 
+def number_option(arguments: Sequence[str]) -> str | None:
+    """Returns the message about an option such as -1 or -20, which the parser would take for a place; None without one.
+
+    Args:
+        arguments: the command line.
+    """
+    for before, word in pairwise(arguments):
+        if word == "--":
+            return None
+        if re.fullmatch(r"-[0-9]+", word) and before != "-n" and not before.startswith("--"):
+            command = arguments[0]
+            advice = OPTIONS_OF.get(command, {}).get("-1")
+            said = f"{advice.format(number=word[1:])}; " if advice else ""
+            return f"unknown option: {word}; {said}dxflow-async help {command} explains it"
+    return None
+
+
 def _message(error: CycloptsError) -> str:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         return _missing(error, error.argument)
@@ -45,6 +64,9 @@ def _message(error: CycloptsError) -> str:
         return f"{name} = {error.token.value!r} is not allowed; it must be {_allowed(error.target_type)}"
     text = " ".join(str(error).split()).rstrip(".")
     text = re.sub(r"\.? Available commands: .*", "", text)
+    text = re.sub(
+        r'^Unknown option: "?(-\w+)"?\. "?(-\w)"? is not a recognized option', r"Unknown option: \2 in \1", text
+    )
     if isinstance(error, UnknownCommandError):
         # An option before the command is read as the name of one.
         text = re.sub(
@@ -61,7 +83,11 @@ def _advice(error: CycloptsError) -> str | None:
     if isinstance(error, UnknownCommandError) and not error.command_chain:
         return COMMANDS.get((error.unused_tokens or [""])[0])
     if isinstance(error, UnknownOptionError):
-        return OPTIONS.get((error.token.keyword or error.token.value).partition("=")[0])
+        name = (error.token.keyword or error.token.value).partition("=")[0]
+        own = OPTIONS_OF.get(" ".join(error.command_chain or ()), {})
+        # Letters may stand together: -avz.
+        names = [name] if name.startswith("--") else [f"-{letter}" for letter in name[1:]]
+        return next((advice for each in names if (advice := own.get(each) or OPTIONS.get(each))), None)
     return None
 
 

@@ -59,8 +59,10 @@ async def keys_to_delete(
     """
     key = area.key(path)
     if area.provider.features.buckets and "/" not in key:
+        advice = f"it names a bucket; write {path}/ to delete everything in it"
+        reason = advice if key else "it names no bucket; write the name of one"
         raise UnsafePathError(
-            f"{area.name} delete of {path} refused: it names a bucket; end it in a slash to delete everything in it",
+            f"{area.name} delete of {path} refused: {reason}",
             provider=area.name,
             operation="delete",
             path=path,

@@ -155,9 +155,10 @@ class TransferService:
         from dxflow_async.transfer.planning.relocate import look_up
 
         source, destination = [await self.resolver.resolve(each, storage_type) for each in (a, b)]
-        area, path = destination.area, destination.path
-        place = LocalPlaces(self.resources.threads).place(path) if area is None else area.place(path)
-        await look_up(self.resources.context(None), directory(place), "check")
+        for side in (source, destination):
+            local = LocalPlaces(self.resources.threads)
+            place = local.place(side.path) if side.area is None else side.area.place(side.path)
+            await look_up(self.resources.context(None), directory(place), "check")
         return CheckReport(await (await self._sync(source, destination, rules)).plan())
 
     async def run(

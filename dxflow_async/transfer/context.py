@@ -58,7 +58,11 @@ class Place(NamedTuple):
         check_key(key, provider=provider.name, operation=operation, byte_names=byte_names, any_names=any_names)
         reason = None
         if provider.features.buckets and not key.partition("/")[2]:
-            reason = "it names a bucket, which its cloud's own tools make, such as aws s3 mb; write /bucket/name"
+            start = f"{self.shown.removesuffix('/')}/"
+            reason = (
+                f"it names a bucket; write {start} to copy something into the bucket, or {start}NAME; buckets are made "
+                "with their cloud's own tools, such as aws s3 mb"
+            )
         elif key.endswith("/") and not directory:
             reason = "the name of something with content must not end in a slash; give the whole name"
         if reason is not None:

@@ -13,7 +13,14 @@ from dxflow_async.concurrency.event_loop import check_asyncio
 from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.config.sdk_configuration import aws_bundles
-from dxflow_async.exceptions import ExecutorError, SessionClosedError, TransferError, TransferTimeoutError
+from dxflow_async.exceptions import (
+    ExecutorError,
+    NotFoundError,
+    SessionClosedError,
+    TransferError,
+    TransferTimeoutError,
+    UnsafePathError,
+)
 from dxflow_async.models import TransferReport
 from dxflow_async.net import AddressRule, ProxyRules, TLSOptions
 from dxflow_async.plurals import counted
@@ -304,16 +311,16 @@ class TransferCall:
         return await self._coordinator.run(engine, items, self.context.meter)
 
     async def _recorded(self, journal: Journal, engine: Engine, items: AsyncIterator[TransferItem]) -> TransferReport:
-        succeeded, failure = False, None
+        succeeded, resumable, failure = False, True, None
         try:
             report = await self._run(engine, journal.remaining(items))
-            succeeded = report.ok
+            succeeded, resumable = report.ok, not _was_hopeless(report)
         except ExecutorError as error:
             failure = error
             raise
         finally:
             pauses = self._handle is not None and self._handle.pauses
-            await journal.close(succeeded=succeeded, pauses=pauses)
+            await journal.close(succeeded=succeeded, pauses=pauses, resumable=resumable)
             if self._handle is not None:
                 self._handle.job_id, self._handle.planned = (
                     journal.job_id,
@@ -325,6 +332,15 @@ class TransferCall:
         if not succeeded:
             report.job_id = journal.job_id
         return report
+
+
+def _was_hopeless(report: TransferReport) -> bool:
+    """Returns whether every item failed because its source does not exist, or because of its name."""
+    return len(report.failed) == len(report) and all(
+        isinstance(each.error, UnsafePathError)
+        or (isinstance(each.error, NotFoundError) and each.error.operation not in ("write", "make directory"))
+        for each in report.failed
+    )
 
 
 def raise_failures(report: TransferReport) -> TransferReport:

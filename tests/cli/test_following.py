@@ -16,6 +16,7 @@ import pytest
 
 from tests.cli.called_command import Command, check_json_lines, s3_variables
 from tests.python_processes import RunningScript, clean_environment
+from tests.server.running_hub import UnitProcess
 from tests.servers import Azurite, GCSServer, SeaweedFS
 
 Put = Callable[[bytes], object]
@@ -72,6 +73,50 @@ def test_an_object_is_followed_until_ctrl_c(place: tuple[str, Put, dict[str, str
     ]
     assert errors.splitlines()[-1] == "dxflow-async: interrupted"
     assert "Traceback" not in errors
+
+
+@pytest.mark.server
+def test_a_file_of_a_unit_is_followed(command: Command, home: Path, tmp_path: Path) -> None:
+    """A unit's server and the command are processes of their own; what a job on the unit appends is printed."""
+    (tmp_path / "unit").mkdir()
+    unit = UnitProcess(tmp_path / "unit")
+    serving = unit.start()
+    try:
+        account = ("--email", "your@email.com")
+        secrets = str(tmp_path / "unit" / "secrets.json")
+        made = command("units", "register", "mine", unit.url, "--secrets", secrets, *account, stdin="your_password\n")
+        assert made.status == 0, made.stderr
+        log = unit.root / "results" / "log"
+        log.parent.mkdir()
+        log.write_bytes(b"one\ntwo\n")
+        with subprocess.Popen(
+            [sys.executable, "-m", "dxflow_async", "tail", "-n", "1", "-f", "unit:/mine/results/log", *account],
+            env=clean_environment(home),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                assert process.stdin is not None
+                assert process.stdout is not None
+                process.stdin.write("your_password\n")
+                process.stdin.flush()
+                assert process.stdout.readline() == "two\n"
+                with log.open("ab") as file:
+                    file.write(b"three\nfour\n")
+                assert [process.stdout.readline(), process.stdout.readline()] == ["three\n", "four\n"]
+                log.write_bytes(b"new\n")
+                assert process.stdout.readline() == "new\n"
+                process.send_signal(2)
+                rest, errors = process.communicate(timeout=60)
+            finally:
+                process.kill()
+    finally:
+        serving.kill()
+    assert (process.returncode, rest, "Traceback" in errors) == (130, "", False)
+    assert "unit:/mine/results/log became shorter: it is printed from its beginning" in errors
+    assert errors.splitlines()[-1] == "dxflow-async: interrupted"
 
 
 def test_what_cannot_be_followed(command: Command, tmp_path: Path) -> None:

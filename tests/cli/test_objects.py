@@ -151,7 +151,7 @@ def test_a_failure_counts_more_than_what_is_not_there(signed_in: Command) -> Non
 def test_the_help_tells_of_the_exit_status(command: Command) -> None:
     """What a script may rely on."""
     for arguments in (("--help",), ("ls", "--help"), ("rm", "--help"), ("cp", "--help")):
-        assert "3 there is no such file, object or unit" in " ".join(command(*arguments).stdout.split())
+        assert "3 there is no such file, object, unit or job" in " ".join(command(*arguments).stdout.split())
 
 
 @pytest.mark.parametrize("name", ["ls", "cat", "rm", "presign"])

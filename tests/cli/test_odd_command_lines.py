@@ -27,8 +27,8 @@ def _checked(outcome: object, arguments: tuple[str, ...]) -> None:
     assert "Traceback" not in error + out, (arguments, error)
     assert status in (0, 1, 2, 3, 4, 5, 6), (arguments, status)
     if status == 2:
-        assert error.count("\n") == 1, (arguments, error)
-        assert error.startswith("dxflow-async: "), (arguments, error)
+        assert error, arguments
+        assert all(line.startswith("dxflow-async: ") for line in error.splitlines()), (arguments, error)
     if status and "--json" in arguments:
         assert any(json.loads(line)["type"] == "error" for line in out.splitlines()), (arguments, out)
 

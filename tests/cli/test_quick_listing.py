@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.cli.quick_listing import list_quickly
+from dxflow_async.config.settings import config_path
 from tests.cli.called_command import Command
 
 
@@ -56,3 +57,68 @@ def test_what_it_does_not_know_is_left_to_the_command(
     ):  # fmt: skip
         assert list_quickly(line.split()) is None, line
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "variables"),
+    [
+        ("[", {}),
+        ("part_sise = 3", {}),
+        ("part_size = 'much'", {}),
+        ("", {"DXFLOW_PART_SIZE": "much"}),
+        ("[remotes.x]\ntype = 's4'", {"DXFLOW_REMOTE_X_KEYS": "1"}),
+        ("", {"DXFLOW_PART_SISE": "1"}),
+        ("part_size = '16MiB'", {}),
+        ("[remotes.lab]\ntype = 's3'\naccess_key = 'A'\nsecret_key = 'readable'", {}),
+    ],
+)
+def test_both_ways_report_the_settings_alike(
+    command: Command,
+    tree: Path,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    content: str,
+    variables: dict[str, str],
+) -> None:
+    """Whatever is wrong with them, in the file or in the environment, is an error or a warning of both."""
+    home.mkdir()
+    (home / "config.toml").write_text(content)
+    (home / "config.toml").chmod(0o644)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for arguments in (("ls", str(tree)), ("ls", "--json", str(tree)), ("ls", str(tree / "none"))):
+        outcomes = []
+        caplog.clear()
+        for quick in (True, False):
+            monkeypatch.setattr("dxflow_async.config.environment._told", set())
+            monkeypatch.setattr("dxflow_async.cli.list_quickly", list_quickly if quick else lambda _: None)
+            outcomes.append(command(*arguments))
+        assert outcomes[0] == outcomes[1]
+        wrong = not any(word in content for word in ("16MiB", "readable")) and "DXFLOW_PART_SISE" not in variables
+        assert outcomes[0].status == (2 if wrong else 3 if "none" in arguments[-1] else 0)
+        assert caplog.text.count("others may read it") == 2 * ("readable" in content)
+        assert caplog.text.count("DXFLOW_PART_SISE") == 2 * ("DXFLOW_PART_SISE" in variables)
+
+
+def test_the_configuration_is_found_where_other_commands_find_it(
+    command: Command, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the platform's directory too, where `DXFLOW_HOME` is not set, and where it begins with `~` or is no place."""
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    for variables in ({}, {"XDG_DATA_HOME": str(tmp_path / "data")}, {"DXFLOW_HOME": "~/ours"}):
+        with monkeypatch.context() as patch:
+            patch.delenv("DXFLOW_HOME")
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            assert command("ls", str(tree)).status == 0
+            path = config_path()
+            path.parent.mkdir(parents=True)
+            path.write_text("[")
+            outcome = command("ls", str(tree))
+            assert (outcome.status, str(path) in outcome.stderr, outcome.stdout) == (2, True, "")
+            path.unlink()
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DXFLOW_HOME", str(tmp_path / "file" / "x"))
+    assert command("ls", str(tree)).status == 2

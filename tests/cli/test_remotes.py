@@ -241,8 +241,11 @@ def test_testing_makes_a_request(
         assert (outcome.status, outcome.stdout.startswith(text)) == (0, True), outcome
     row = json.loads(command("remotes", "test", "minio", f"/{bucket}/", "--json").stdout)
     assert (row["ok"], row["items"], row["more"], row["name"]) == (True, 1, False, "minio")
-    assert row["facts"]["unsigned requests"] == "yes (as it answered)"
-    assert "  unsigned requests: yes (as it answered)\n" in command("remotes", "test", "minio", f"/{bucket}/").stdout
+    assert row["facts"]["UNSIGNED-PAYLOAD in signatures"] == "yes (as it answered)"
+    assert (
+        "  UNSIGNED-PAYLOAD in signatures: yes (as it answered)\n"
+        in command("remotes", "test", "minio", f"/{bucket}/").stdout
+    )
     assert command("remotes", "test", "minio", f"/{bucket}/none").status == 3
     assert command("remotes", "test", "minio", "/no-such-bucket-here/").status == 3
     unknown = command("remotes", "test", "mino")

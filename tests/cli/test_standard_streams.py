@@ -41,6 +41,32 @@ def test_closed_streams_change_nothing(tmp_path: Path, closed: str) -> None:
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("line", ["cat a", "tail a", "cp a -", "cat a --json"])
+def test_bytes_that_nobody_receives_are_a_failure(tmp_path: Path, line: str) -> None:
+    """Commands that print the bytes of objects need a standard output."""
+    ended = _run(f"{COMMAND} {line} >&-", tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "standard output" in ended.stderr
+    assert "it is closed" in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("line", ["cat a", "tail a", "cp a -", "ls .", "du .", "stat a", "cp a b --json"])
+def test_a_full_disk_is_told_of_standard_output(tmp_path: Path, line: str) -> None:
+    """The message names standard output, and has no number of the system's."""
+    ended = _run(f"{COMMAND} {line} >/dev/full", tmp_path)
+    assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
+    assert "standard output" in ended.stderr
+    assert "[Errno" not in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_messages_that_cannot_be_written_change_nothing(tmp_path: Path) -> None:
+    """A full disk behind standard error does not end a copy."""
+    ended = _run(f"{COMMAND} cp -v a b --progress lines 2>/dev/full", tmp_path)
+    assert (ended.returncode, (tmp_path / "b").read_text()) == (0, "bytes")
+
+
 def test_the_exit_status_tells_a_failure_without_standard_error(tmp_path: Path) -> None:
     """Messages that nobody can read do not change the exit status."""
     ended = _run(f"{COMMAND} cp missing b 2>&-", tmp_path)

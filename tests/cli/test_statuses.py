@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -123,3 +124,72 @@ def test_more_is_logged_with_vv(
             assert bool(again) == retries
             assert all("127.0.0.1:9 refused the connection" in line for line in again)
             assert "hush" not in caplog.text + outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize("json_flag", [(), ("--json",)])
+def test_a_directory_beside_a_file_is_a_failure(command: Command, tmp_path: Path, json_flag: tuple[str, ...]) -> None:
+    """The files are printed, so the status is 1, wherever the directory stands; where nothing was done, it is 2."""
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "file").write_bytes(b"bytes")
+    lines = [("cat", "file", "directory"), ("cat", "directory", "file"), ("tail", "[df]*"), ("cat", "[df]*")]
+    for words in (*lines, *([] if json_flag else [("cp", "file", "directory", "-"), ("cp", "directory", "file", "-")])):
+        outcome = command(*words, *json_flag)
+        assert (outcome.status, outcome.stderr.count(" is a directory")) == (1, 1), words
+        assert outcome.stdout.count(b64encode(b"bytes").decode() if json_flag else "bytes") == 1
+    for words in (("cat", "directory"), ("cat", "directory", "directory"), ("tail", "directory")):
+        assert command(*words, *json_flag).status == 2, words
+    assert command("cat", "directory", "none", *json_flag).status == 1
+
+
+def test_more_than_three_equal_failures_are_told_once(command: Command, places: dict[str, str], tmp_path: Path) -> None:
+    """They are counted on one line, whatever the ids of their requests; others are told as they are."""
+    for number in range(4):
+        (tmp_path / f"file-{number}").write_bytes(b"x")
+    files = [f"file-{number}" for number in range(4)]
+    missing = command("cp", "none-1", "none-2", "none-3", "none-4", *files[:1], "there/")
+    assert missing.stderr.count("there is no such file") == 1
+    reason = "there is no such file, and nothing matches it; check the path"
+    assert missing.stderr.splitlines()[-2:] == [
+        "dxflow-async: 4 of 5 items failed",
+        f"  4 x LOCAL read of \u2026 failed: {reason} (such as none-1)",
+    ]
+    nowhere = places["fine"].replace("statuses-", "no-such-statuses-").removesuffix("fine")
+    refused = command("cp", *files, "none-1", nowhere)
+    assert refused.status == 1
+    assert (refused.stderr.count("does not exist (404"), refused.stderr.count("none-1")) == (1, 1)
+    assert "  4 x AWS write of \u2026 failed" in refused.stderr
+
+
+def test_a_call_that_cannot_go_on_is_no_job(command: Command) -> None:
+    """Where no source exists, or each name is refused, and nothing was done, there is nothing to resume."""
+    for words in (("cp", "none-1", "none-2", "there/"), ("mv", "none-1", "none-2", "there/")):
+        assert command(*words).status == 3
+    assert command("jobs", "list").stdout == ""
+
+
+def test_a_call_that_did_something_is_a_job(command: Command, tmp_path: Path) -> None:
+    """Its missing sources may come, and what it did is not done again."""
+    (tmp_path / "file").write_bytes(b"x")
+    assert command("cp", "file", "none-1", "there/").status == 3
+    assert "1 done, 1 failed" in command("jobs", "list").stdout
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["ls tree", "ls -r tree", "du tree", "rm -r tree", "rm -rn tree", "cp tree there", "cp -n tree there",
+     "sync -n tree there", "check tree empty", "mv tree there"],
+)  # fmt: skip
+def test_a_selection_of_nothing_is_told(command: Command, tmp_path: Path, line: str) -> None:
+    """It is one line on standard error that names the options, and the status is 0; --quiet leaves it out."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "tree" / "file").write_bytes(b"x")
+    told = "dxflow-async: nothing was selected: nothing there meets --include and --files-from\n"
+    (tmp_path / "names").touch()
+    words = (*line.split(), "--include", "*.csv")
+    outcome = command(*words, "--files-from", "names")
+    assert (outcome.status, outcome.stderr) == (0, told)
+    assert command(*words).stderr == told.replace(" and --files-from", "")
+    if line.split(maxsplit=1)[0] not in ("ls", "du"):
+        assert command(*words, "--quiet").stderr == ""
+    assert "nothing was selected" not in command(*line.split(), "--include", "f*").stderr

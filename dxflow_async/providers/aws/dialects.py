@@ -37,8 +37,8 @@ _MAX_REASON = 200
 class Ability(StrEnum):
     """An optional part of the protocol. Each value is its name in `remotes test`."""
 
-    UNSIGNED = "unsigned requests"
-    UNSIGNED_BODIES = "unsigned bodies"
+    UNSIGNED = "UNSIGNED-PAYLOAD in signatures"
+    UNSIGNED_BODIES = "UNSIGNED-PAYLOAD in signatures of uploads"
     READ_CHECKSUMS = "checksums on reads"
     OBJECT_CRC32C = "CRC32C of objects"
     PART_CRC32C = "CRC32C of parts"

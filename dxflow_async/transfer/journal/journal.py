@@ -223,24 +223,26 @@ class Journal:
             self._report(error)
             return None
 
-    async def close(self, *, succeeded: bool, pauses: bool = False) -> None:
+    async def close(self, *, succeeded: bool, pauses: bool = False, resumable: bool = True) -> None:
         """Ends the journal with its call, also if the task is cancelled meanwhile.
 
         Args:
             succeeded: everything worked, so nothing is kept. Otherwise the file keeps what a resumed call needs.
             pauses: the same handle resumes the call, so nobody has to be told how.
+            resumable: whether another call could go on. Otherwise nothing is kept unless an upload has begun.
         """
         self._closed = True  # what is still noted is written here, and not by a task that outlives the call
         if self._timer is not None:
             self._timer.cancel()
-        await clean_up(self._end(succeeded=succeeded, pauses=pauses), 2 * _DISCARD_SECONDS, after_cancellation=True)
+        ending = self._end(succeeded=succeeded, pauses=pauses, resumable=resumable)
+        await clean_up(ending, 2 * _DISCARD_SECONDS, after_cancellation=True)
 
-    async def _end(self, *, succeeded: bool, pauses: bool) -> None:
+    async def _end(self, *, succeeded: bool, pauses: bool, resumable: bool) -> None:
         if self._task is not None:
             await asyncio.wait([self._task])
         left = bool(self._open or self._unsure)
-        if not (succeeded or left or self._earlier or self._has_begun or self._items > 1):
-            succeeded = True  # nothing of the single item was sent, so there is nothing to resume
+        if not (succeeded or left or self._earlier or self._has_begun or (self._items > 1 and resumable)):
+            succeeded = True  # nothing was sent, so there is nothing to resume
         if left or self._earlier or (not succeeded and (self._file is not None or self._items > 1)):
             await self._flush()
         if self._file is not None:

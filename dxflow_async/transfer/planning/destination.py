@@ -158,6 +158,14 @@ class RemoteDestination(Destination):
         return directory(below(top, name)) if self.into and name else top
 
     def check(self, place: Place, operation: str, *, marker: bool) -> None:
+        if not self._place.key and place.provider.features.buckets and "/" not in place.key:
+            raise UnsafePathError(
+                f"{place.provider.name} {operation} to {self.shown} refused: it names no bucket for {place.key}; write "
+                f"{self.shown}BUCKET/",
+                provider=place.provider.name,
+                operation=operation,
+                path=place.shown,
+            )
         if marker and place.key.count("/") == 1:  # a bucket, as the top of what is copied
             check_key(place.key, provider=place.provider.name, operation=operation)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import AsyncIterator
 
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, UnsafePathError
@@ -18,6 +19,12 @@ from dxflow_async.transfer.planning.local_moves import check_readable, move_loca
 from dxflow_async.transfer.planning.tree import copy_tree
 
 __all__ = ["look_up", "relocate", "relocate_found"]
+
+_ADVICE = {
+    "sync": "only directories are synced: copy a file (in the shell: dxflow-async cp {file} DESTINATION)",
+    "check": "only directories are compared: choose the file in one, with include= (in the shell: --include)",
+}
+"""What to do about a file in the place of a directory, by operation."""
 
 
 async def relocate(
@@ -63,9 +70,16 @@ async def look_up(context: TransferContext, source: Place, operation: str) -> En
     """
     found = await stat(source.provider, source.key, limits=context.limits, policy=context.policy)
     if found is None:
+        reason = "there is no such object or directory; check the path"
+        name = source.key.removesuffix("/")
+        if name not in ("", source.key):
+            other = await stat(source.provider, name, limits=context.limits, policy=context.policy)
+            if other is not None and not other.directory:
+                advice = _ADVICE.get(operation, "leave out the slash at its end")
+                named = shlex.quote(source.shown.removesuffix("/"))
+                reason = f"it is a file, and no directory; {advice.format(file=named)}"
         raise NotFoundError(
-            f"{source.provider.name} {operation} of {source.shown} failed: there is no such object or directory; "
-            "check the path",
+            f"{source.provider.name} {operation} of {source.shown} failed: {reason}",
             provider=source.provider.name,
             operation=operation,
             path=source.shown,

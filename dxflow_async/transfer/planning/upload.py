@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.exceptions import ConfigurationError, NotFoundError, StorageError
 from dxflow_async.models import TransferResult
 from dxflow_async.providers.contract import ObjectOptions
@@ -30,8 +31,11 @@ async def expand(threads: Threads, pattern: str) -> list[str]:
     """
     paths = await threads.run(_expand, pattern)
     if not paths:
+        reason = "there is no such file, and nothing matches it; check the path"
+        if pattern.endswith("/") and await threads.run(os.path.isfile, absolute_path(pattern.rstrip("/"))):
+            reason = "it is a file, and no directory; leave out the slash at its end"
         raise NotFoundError(
-            f"LOCAL read of {pattern} failed: there is no such file, and nothing matches it; check the path",
+            f"LOCAL read of {pattern} failed: {reason}",
             provider="LOCAL",
             operation="read",
             path=pattern,

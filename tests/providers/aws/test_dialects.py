@@ -388,7 +388,7 @@ def test_refusals_are_believed_for_an_hour() -> None:
     dialect.accept(Ability.BATCH_DELETE)
     assert dialect.refuse(Ability.UNSIGNED, "400 X")
     assert not dialect.refuse(Ability.UNSIGNED, "400 X")
-    assert dict(dialect.facts())["unsigned requests"] == "no (400 X; believed for 60 minutes)"
+    assert dict(dialect.facts())["UNSIGNED-PAYLOAD in signatures"] == "no (400 X; believed for 60 minutes)"
     now = 3601.0
     assert (dialect.allows(Ability.UNSIGNED), dialect.known(Ability.UNSIGNED)) == (True, False)
     assert dialect.known(Ability.BATCH_DELETE)
