@@ -341,6 +341,30 @@ def test_names(fs: DxflowFileSystem, top: str, options: dict[str, Any]) -> None:
     assert set(content(fs, top)) == set(names)
 
 
+@pytest.mark.parametrize("name", ["x[1]", "q?x", "*"])
+def test_sources_that_look_like_patterns(fs: DxflowFileSystem, top: str, name: str, tmp_path: Path) -> None:
+    """A source that exists as it is written is moved as others are, and nothing that it would match is."""
+    fs.pipe({f"{top}/{name}": b"named", f"{top}/x1": b"other", f"{top}/d/{name}/s/y": b"y"})
+    fs.cp(f"{top}/{name}", f"{top}/copy")
+    fs.mv(f"{top}/copy", f"{top}/d/{name}")
+    assert fs.cat_file(f"{top}/d/{name}/copy") == b"named"
+    fs.get(f"{top}/{name}", f"{tmp_path}/one")
+    fs.get(f"{top}/d/{name}", f"{tmp_path}/tree", recursive=True)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "tree/copy").read_bytes() == b"named"
+    assert (tmp_path / "tree/s/y").read_bytes() == b"y"
+    (tmp_path / "one").rename(tmp_path / name)
+    (tmp_path / "x1").write_bytes(b"other")
+    fs.put(f"{tmp_path}/{name}", f"{top}/put")
+    (tmp_path / "tree").rename(tmp_path / f"d{name}")
+    fs.put(f"{tmp_path}/d{name}", f"{top}/sent", recursive=True)
+    fs.mv(f"{top}/d/{name}", f"{top}/moved", recursive=True)
+    found = content(fs, top)
+    assert found.pop("put") == found.pop(name) == b"named"
+    for directory in ("sent", "moved"):
+        assert (found.pop(f"{directory}/copy"), found.pop(f"{directory}/s/y")) == (b"named", b"y")
+    assert found == {"x1": b"other"}
+
+
 def test_mappers(fs: DxflowFileSystem, top: str) -> None:
     """A mapping of fsspec has files as its values."""
     values = fs.get_mapper(f"{top}/m")
