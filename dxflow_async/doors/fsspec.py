@@ -186,7 +186,9 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
         path = self._strip_protocol(path)
         detail = options.pop("detail", False)
         if maxdepth is not None or is_top(path) or (withdirs and await self._has_directories(path)):
-            return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
+            walked = await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **options)
+            note_listed(self, walked.values())
+            return walked if detail else list(walked)
         storage, inner = await self._at(path)
         base, found = base_of(path), dict[str, dict[str, Any]]()
         try:

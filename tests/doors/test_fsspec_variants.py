@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import ConfigurationError, UnsafePathError, UnsupportedError
+from dxflow_async import ConfigurationError, Session, UnsafePathError, UnsupportedError
 
 pytest.importorskip("fsspec", reason="the file system is fsspec's")
 
@@ -297,6 +297,21 @@ def test_trees(fs: DxflowFileSystem, top: str) -> None:
     assert content(fs, top) == {"d/x": b"x", "d/s/y": b"y", "d/z": b"x", "d/t/y": b"y"}
     fs.rm(f"{top}/d", recursive=True)
     assert not fs.exists(f"{top}/d/x")
+
+
+def test_directories_leave_no_jobs(fs: DxflowFileSystem, top: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """The directories of a tree are not taken for files that failed: no job is left to be resumed."""
+    fs.pipe({f"{top}/d/x": b"x", f"{top}/d/s/y": b"y"})
+    fs.get(f"{top}/d", f"{tmp_path}/got", recursive=True)
+    fs.get(f"{top}/d/*", f"{tmp_path}/some/", recursive=True)
+    fs.put(f"{tmp_path}/got", f"{top}/put", recursive=True)
+    fs.cp(f"{top}/d", f"{top}/copied", recursive=True)
+    fs.mv(f"{top}/copied", f"{top}/moved", recursive=True)
+    for directory in ("got", "some"):
+        assert (tmp_path / directory / "s/y").read_bytes() == b"y"
+    assert set(content(fs, top)) == {f"{name}/{file}" for name in ("d", "put", "moved") for file in ("x", "s/y")}
+    with Session(**options, progress=False) as session:
+        assert session.jobs() == []
 
 
 def test_moves_lose_nothing(fs: DxflowFileSystem, top: str) -> None:
