@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from fsspec.asyn import AsyncFileSystem, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.core import get_compression, has_magic
+from fsspec.core import get_compression
 
 from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.doors.fsspec_bulk import (
@@ -186,7 +186,9 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
         path = self._strip_protocol(path)
         detail = options.pop("detail", False)
         if maxdepth is not None or is_top(path) or (withdirs and await self._has_directories(path)):
-            return await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **options)
+            walked = await super()._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **options)
+            note_listed(self, walked.values())
+            return walked if detail else list(walked)
         storage, inner = await self._at(path)
         base, found = base_of(path), dict[str, dict[str, Any]]()
         try:
@@ -210,23 +212,6 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
         note_listed(self, found.values())
         names = sorted(found)
         return {name: found[name] for name in names} if detail else names
-
-    async def _expand_path(
-        self,
-        path: Any,
-        recursive: bool = False,  # noqa: FBT002 - as fsspec has it
-        maxdepth: int | None = None,
-        assume_literal: bool = False,  # noqa: FBT002 - as fsspec has it
-    ) -> Any:
-        """Expands patterns. A path that exists as it is written is not a pattern."""
-        paths = self._strip_protocol([path] if isinstance(path, str | os.PathLike) else list(path))
-        literal = [each for each in paths if assume_literal or (has_magic(each) and await self._exists(each))]
-        patterns = [each for each in paths if each not in literal]
-        found: set[str] = set()
-        for some, as_written in ((literal, True), (patterns, False)):
-            if some:
-                found.update(await super()._expand_path(some, recursive, maxdepth, assume_literal=as_written))
-        return sorted(found)
 
     async def _isdir(self, path: str) -> bool:
         found: bool | None = listed_directory(self, self._strip_protocol(path))
@@ -279,8 +264,11 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
             return
         storage, inner = await self._at(rpath)
         if hasattr(lpath, "write"):
+            if callback is not DEFAULT_CALLBACK:
+                callback.set_size((await storage.stat(inner)).size)
             async for chunk in storage.read(inner):
                 lpath.write(chunk)
+                callback.relative_update(len(chunk))
             return
         try:
             await raise_own_error(storage.download_many([(inner, os.fspath(lpath))], on_progress=of_progress(callback)))

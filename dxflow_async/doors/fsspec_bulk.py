@@ -11,17 +11,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from itertools import compress
+from typing import Any, TypedDict
 
-from fsspec.asyn import AsyncFileSystem, sync_wrapper
+from fsspec.asyn import sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.config.working_directory import absolute_path
+from dxflow_async.doors.fsspec_names import NameCalls, call_as_written
 from dxflow_async.exceptions import StorageError, TransferError, UnsafePathError, UnsupportedError
 from dxflow_async.models import Progress, TransferReport, TransferResult
 
@@ -51,6 +53,7 @@ class _Call:
         sources: the source of each target that fsspec found, directories excluded.
         pairs: the sources and targets that fsspec found.
         listed: whether a name that was listed is a directory.
+        both: the files that have other files below them, as keys may have.
     """
 
     owner: object
@@ -58,6 +61,14 @@ class _Call:
     sources: dict[str, str] = field(default_factory=dict)
     pairs: list[tuple[str, str]] = field(default_factory=list)
     listed: dict[str, bool] = field(default_factory=dict)
+    both: set[str] = field(default_factory=set)
+
+
+class _Depth(TypedDict):
+    """How deep the directories of a source are moved."""
+
+    recursive: bool
+    maxdepth: int | None
 
 
 _call: ContextVar[_Call | None] = ContextVar("fsspec_call", default=None)
@@ -88,7 +99,11 @@ def note_listed(owner: object, found: Iterable[Mapping[str, Any]]) -> None:
     """Notes what was listed for the call of many files that runs, if there is one."""
     call = _call.get()
     if call is not None and call.owner is owner:
-        call.listed.update((each["name"], each["type"] == "directory") for each in found)
+        for each in found:
+            name, directory = each["name"], each["type"] == "directory"
+            if call.listed.setdefault(name, directory) != directory:
+                call.listed[name] = False
+                call.both.add(name)
 
 
 def listed_directory(owner: object, path: str) -> bool | None:
@@ -97,14 +112,15 @@ def listed_directory(owner: object, path: str) -> bool | None:
     return None if call is None or call.owner is not owner else call.listed.get(path)
 
 
-class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
+class BulkCalls(NameCalls):
     """The part of the file system that moves, copies and deletes many files.
 
-    The file system itself has `_at`, which returns the storage of a path and the path there, and `_write_options`,
-    which returns the arguments of a call that writes.
+    The file system itself has `_at`, which returns the storage of a path and the path there, `_has_directories`, which
+    returns whether directories are real there, and `_write_options`, which returns the arguments of a call that writes.
     """
 
     _at: Callable[[str], Awaitable[tuple[Any, str]]]
+    _has_directories: Callable[[str], Awaitable[bool]]
     _write_options: Callable[[Mapping[str, Any]], dict[str, Any]]
 
     async def _put(
@@ -118,11 +134,12 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         """Uploads files in one transfer; `batch_size` is ignored, since the session finds the concurrency."""
-        put = partial(super()._put, lpath, rpath, recursive=recursive, maxdepth=maxdepth)
+        put, depth = super()._put, _Depth(recursive=recursive, maxdepth=maxdepth)
         if _follows_files(callback):
-            await self._expanded(put(callback=callback, batch_size=batch_size, **options), moves=False)
+            put = partial(put, callback=callback, batch_size=batch_size, **options)
+            await self._expanded(put, lpath, rpath, there=self, moves=False, **depth)
             return
-        call = await self._expanded(put())
+        call = await self._expanded(put, lpath, rpath, there=self, **depth)
         mode, stored = options.pop("mode", "overwrite"), self._write_options(options)
         _refuse_condition(stored)
         files = _Files(callback, len(call.pairs))
@@ -145,11 +162,12 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         """Downloads files in one transfer. Directories among them are made."""
-        get = partial(super()._get, rpath, lpath, recursive=recursive, maxdepth=maxdepth)
+        get, depth = super()._get, _Depth(recursive=recursive, maxdepth=maxdepth)
         if _follows_files(callback):
-            await self._expanded(get(callback=callback, **options), moves=False)
+            get = partial(get, callback=callback, **options)
+            await self._expanded(get, rpath, lpath, here=self, moves=False, **depth)
             return
-        call = await self._expanded(get())
+        call = await self._expanded(get, rpath, lpath, here=self, **depth)
         files = _Files(callback, len(call.pairs))
         directories = [local for remote, local in call.pairs if call.listed.get(remote)]
         wanted = [(remote, local) for remote, local in call.pairs if not call.listed.get(remote)]
@@ -174,8 +192,9 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         """Copies files in one transfer for each pair of remotes."""
-        copy = partial(super()._copy, path1, path2, recursive=recursive, on_error=on_error, maxdepth=maxdepth)
-        call = await self._expanded(copy(batch_size=batch_size, **options))
+        copy = partial(super()._copy, on_error=on_error, batch_size=batch_size, **options)
+        depth = _Depth(recursive=recursive, maxdepth=maxdepth)
+        call = await self._expanded(copy, path1, path2, here=self, there=self, **depth)
         on_error = on_error or ("ignore" if recursive else "raise")
         await self._copy_pairs(call, ignore_missing=on_error == "ignore")
 
@@ -188,7 +207,8 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         **_: Any,
     ) -> None:
         """Moves files. What was copied is deleted after all copies are complete, and nothing else is."""
-        call = await self._expanded(super()._copy(path1, path2, recursive=recursive, maxdepth=maxdepth))
+        depth = _Depth(recursive=recursive, maxdepth=maxdepth)
+        call = await self._expanded(super()._copy, path1, path2, here=self, there=self, **depth)
         if not call.pairs:
             raise IsADirectoryError(f"{path1} is a directory; move it with recursive=True")
         sources = dict(call.pairs)
@@ -234,18 +254,31 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
         if maxdepth is not None:
             await super()._rm(path, recursive=recursive, batch_size=batch_size, maxdepth=maxdepth, **options)
             return
-        deleted: list[str] = []
-        paths = await self._expand_path(path, recursive=False)
+        with self._noting() as noted:
+            paths = await self._expand_path(path, recursive=False)
         for each in paths:
             if is_top(each):
                 raise UnsupportedError(f"{each or '/'} is not deleted as a whole; name a bucket or a directory in it")
-        found = await results_of([partial(self._info, each) for each in paths], _LOOKS)
-        for each, info in zip(paths, found, strict=True):
-            directory = info["type"] == "directory"
-            if directory and not recursive:
-                raise IsADirectoryError(f"{each} is a directory; delete it with recursive=True")
-            deleted.append(each + "/" if directory else each)
-        await self._delete(deleted)
+        unknown = [each for each in paths if each not in noted.listed]
+        found = await results_of([partial(self._info, each) for each in unknown], _LOOKS)
+        noted.listed.update((each, info["type"] == "directory") for each, info in zip(unknown, found, strict=True))
+        directories = [each for each in paths if noted.listed[each]]
+        if recursive:
+            files = [each for each in unknown if not noted.listed[each]]
+            below = await results_of([partial(self._is_prefix, each) for each in files], _LOOKS)
+            both = noted.both.union(compress(files, below))
+            directories += [each for each in paths if each in both]
+        elif directories:
+            raise IsADirectoryError(f"{directories[0]} is a directory; delete it with recursive=True")
+        await self._delete([*(each for each in paths if not noted.listed[each]), *(f"{each}/" for each in directories)])
+
+    async def _is_prefix(self, path: str) -> bool:
+        """Whether a file has other files below it, as keys may have."""
+        if await self._has_directories(path):
+            return False
+        storage, inner = await self._at(path)
+        async with storage.scan(f"{inner}/", recursive=False) as items:
+            return await anext(items, None) is not None
 
     async def _delete(self, paths: Iterable[str]) -> None:
         """Deletes files, and directories whose path ends in a slash, of each storage in one call."""
@@ -256,15 +289,23 @@ class BulkCalls(AsyncFileSystem):  # type: ignore[misc]
             storage, _ = await self._at(some[0])
             await storage.delete([inner_path(each) for each in some])
 
-    async def _expanded(self, expanding: Coroutine[Any, Any, object], *, moves: bool = True) -> _Call:
-        """Runs a call of fsspec that notes its pairs, and returns them. See `_Call` for `moves`."""
+    async def _expanded(
+        self, call: Callable[..., Awaitable[object]], source: Any, target: Any, *, moves: bool = True, **rules: Any
+    ) -> _Call:
+        """Runs a call of fsspec that notes its pairs, and returns them. See `_Call` and `call_as_written`."""
+        with self._noting(moves=moves) as noted:
+            await call_as_written(call, source, target, **rules)
+        return noted
+
+    @contextlib.contextmanager
+    def _noting(self, *, moves: bool = True) -> Iterator[_Call]:
+        """Notes what the calls of the block list, and the pairs that they find."""
         call = _Call(self, moves)
         token = _call.set(call)
         try:
-            await expanding
+            yield call
         finally:
             _call.reset(token)
-        return call
 
     async def _without_directories(
         self, failed: Sequence[TransferResult], pairs: Sequence[tuple[str, str]]

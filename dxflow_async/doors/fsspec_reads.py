@@ -57,18 +57,14 @@ class ReadCalls(BulkCalls):
         **options: Any,
     ) -> Any:
         """Returns the content of a file, or of each of several by their names. Directories have none."""
-        paths: list[str] = []
-
-        async def expand() -> None:
+        with self._noting():
             found = await self._expand_path(path, recursive=recursive)
-            paths.extend([each for each in found if not (recursive and await self._isdir(each))])
-
-        await self._expanded(expand())
+            paths = [each for each in found if not (recursive and await self._isdir(each))]
         reads = [partial(self._cat_file, each, **options) for each in paths]
-        found = await self._outcomes(reads, batch_size, raising=on_error == "raise")
+        read = await self._outcomes(reads, batch_size, raising=on_error == "raise")
         if not isinstance(path, list) and paths == [self._strip_protocol(path)]:
-            return found[0]
-        pairs = zip(paths, found, strict=True)
+            return read[0]
+        pairs = zip(paths, read, strict=True)
         return {name: data for name, data in pairs if on_error != "omit" or not isinstance(data, Exception)}
 
     async def _cat_ranges(

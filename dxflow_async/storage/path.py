@@ -88,7 +88,8 @@ class AsyncStoragePath(LocationPath):
         An empty directory is found by its name only where the pattern has no `**` and one segment.
 
         Args:
-            pattern: such as `"*.csv"`, `"*/x?.dat"` or `"**/*.csv"`; `**` stands for any number of directories.
+            pattern: such as `"*.csv"`, `"*/x?.dat"` or `"**/*.csv"`; `**` stands for any number of directories. A slash
+                at its end leaves out objects.
 
         Raises:
             ConfigurationError: the pattern is empty, or begins with a slash.
@@ -259,11 +260,11 @@ class AsyncStoragePath(LocationPath):
                 yield (self._with((*self._segments, item.name)),)
 
     async def _matches(self, pattern: str) -> AsyncGenerator[Sequence[Self], None]:
-        parts = [part for part in pattern.split("/") if part]
+        parts, directories = [part for part in pattern.split("/") if part], pattern.endswith("/")
         fixed = next((n for n, part in enumerate(parts) if has_magic(part)), len(parts))
         top = self._with((*self._segments, *parts[:fixed]))
         if fixed == len(parts):
-            if await top.exists():
+            if await (top.is_dir() if directories else top.exists()):
                 yield (top,)
             return
         rest = "/".join(parts[fixed:])
@@ -280,7 +281,8 @@ class AsyncStoragePath(LocationPath):
                     # A recursive listing has objects only: directories are the beginnings of their names.
                     same = _shared(before, names)
                     before = names
-                    below = [names[:length] for length in range(same + 1, len(names) + 1)]
+                    end = len(names) + (item.directory or not directories)
+                    below = [names[:length] for length in range(same + 1, end)]
                     if found := [self._below(top, each) for each in below if matches(each, parts[fixed:])]:
                         yield found
         except NotFoundError:

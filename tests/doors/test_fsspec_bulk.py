@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 from collections.abc import AsyncIterator
@@ -231,6 +232,37 @@ async def test_names_with_empty_segments(filesystem: DxflowFileSystem, tmp_path:
     }
     await filesystem._get("aws/bucket/odd//x", str(tmp_path / "x"))
     assert (tmp_path / "x").read_bytes() == b"two"
+
+
+async def test_keys_that_are_prefixes(filesystem: DxflowFileSystem, server: S3Server, tmp_path: Path) -> None:
+    """A key that others begin with is a file in patterns, and is deleted alone, or with what lies below it."""
+
+    async def again() -> None:
+        await filesystem._pipe({f"aws/bucket/k/{name}": b"x" for name in ("a", "a/b", "a/c/d", "ab", "z")})
+
+    for path in ("aws/bucket/k/a", "aws/bucket/k/a*"):
+        await again()
+        await filesystem._rm("aws/bucket/k/a", recursive=False)
+        assert await filesystem._exists("aws/bucket/k/a/b")
+        await again()
+        await filesystem._rm(path, recursive=True)
+        assert set(await filesystem._find("aws/bucket/k")) - {"aws/bucket/k/ab"} == {"aws/bucket/k/z"}
+    await again()
+    await filesystem._get("aws/bucket/k/*", f"{tmp_path}/got/")
+    assert sorted(os.listdir(tmp_path / "got")) == ["a", "ab", "z"]
+    server.requests.clear()
+    await filesystem._rm("aws/bucket/d/0*", recursive=True)
+    assert operations(server)["DeleteObjects"] == 1
+    assert await filesystem._find("aws/bucket/d") == ["aws/bucket/d/sub/x"]
+
+
+async def test_downloads_into_open_files(filesystem: DxflowFileSystem) -> None:
+    """A callback follows the bytes that are written into an open file."""
+    data, callback, file = os.urandom(3 << 20), Callback(), io.BytesIO()
+    await filesystem._pipe_file("aws/bucket/x", data)
+    await filesystem._get_file("aws/bucket/x", file, callback=callback)
+    assert file.getvalue() == data
+    assert (callback.size, callback.value) == (len(data), len(data))
 
 
 @pytest.mark.parametrize("callback", [None, Bars()], ids=["one transfer", "bars"])

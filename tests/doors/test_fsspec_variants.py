@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from dxflow_async import ConfigurationError, UnsafePathError, UnsupportedError
+from dxflow_async import ConfigurationError, Session, UnsafePathError, UnsupportedError
 
 pytest.importorskip("fsspec", reason="the file system is fsspec's")
 
@@ -299,6 +299,21 @@ def test_trees(fs: DxflowFileSystem, top: str) -> None:
     assert not fs.exists(f"{top}/d/x")
 
 
+def test_directories_leave_no_jobs(fs: DxflowFileSystem, top: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """The directories of a tree are not taken for files that failed: no job is left to be resumed."""
+    fs.pipe({f"{top}/d/x": b"x", f"{top}/d/s/y": b"y"})
+    fs.get(f"{top}/d", f"{tmp_path}/got", recursive=True)
+    fs.get(f"{top}/d/*", f"{tmp_path}/some/", recursive=True)
+    fs.put(f"{tmp_path}/got", f"{top}/put", recursive=True)
+    fs.cp(f"{top}/d", f"{top}/copied", recursive=True)
+    fs.mv(f"{top}/copied", f"{top}/moved", recursive=True)
+    for directory in ("got", "some"):
+        assert (tmp_path / directory / "s/y").read_bytes() == b"y"
+    assert set(content(fs, top)) == {f"{name}/{file}" for name in ("d", "put", "moved") for file in ("x", "s/y")}
+    with Session(**options, progress=False) as session:
+        assert session.jobs() == []
+
+
 def test_moves_lose_nothing(fs: DxflowFileSystem, top: str) -> None:
     """A move to itself, into itself, of a directory without `recursive`, or of a missing file deletes nothing."""
     tree = {"d/x": b"x", "d/s/y": b"y"}
@@ -339,6 +354,30 @@ def test_names(fs: DxflowFileSystem, top: str, options: dict[str, Any]) -> None:
         with fsspec.open(f"dxflow://{top}/{name}", "rb", **options) as file:
             assert file.read() == name.encode()
     assert set(content(fs, top)) == set(names)
+
+
+@pytest.mark.parametrize("name", ["x[1]", "q?x", "*"])
+def test_sources_that_look_like_patterns(fs: DxflowFileSystem, top: str, name: str, tmp_path: Path) -> None:
+    """A source that exists as it is written is moved as others are, and nothing that it would match is."""
+    fs.pipe({f"{top}/{name}": b"named", f"{top}/x1": b"other", f"{top}/d/{name}/s/y": b"y"})
+    fs.cp(f"{top}/{name}", f"{top}/copy")
+    fs.mv(f"{top}/copy", f"{top}/d/{name}")
+    assert fs.cat_file(f"{top}/d/{name}/copy") == b"named"
+    fs.get(f"{top}/{name}", f"{tmp_path}/one")
+    fs.get(f"{top}/d/{name}", f"{tmp_path}/tree", recursive=True)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "tree/copy").read_bytes() == b"named"
+    assert (tmp_path / "tree/s/y").read_bytes() == b"y"
+    (tmp_path / "one").rename(tmp_path / name)
+    (tmp_path / "x1").write_bytes(b"other")
+    fs.put(f"{tmp_path}/{name}", f"{top}/put")
+    (tmp_path / "tree").rename(tmp_path / f"d{name}")
+    fs.put(f"{tmp_path}/d{name}", f"{top}/sent", recursive=True)
+    fs.mv(f"{top}/d/{name}", f"{top}/moved", recursive=True)
+    found = content(fs, top)
+    assert found.pop("put") == found.pop(name) == b"named"
+    for directory in ("sent", "moved"):
+        assert (found.pop(f"{directory}/copy"), found.pop(f"{directory}/s/y")) == (b"named", b"y")
+    assert found == {"x1": b"other"}
 
 
 def test_mappers(fs: DxflowFileSystem, top: str) -> None:

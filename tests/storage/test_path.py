@@ -40,7 +40,7 @@ async def test_a_tree(top: AsyncStoragePath, everywhere: AsyncSession, tmp_path:
         ["a.csv", "b.txt", "d", "d-x"],
         ["a.csv", "b.txt", "d-x", "d"],
     )
-    for pattern in ("*.csv", "**/*.csv", "d/*", "*/*.csv", "d/e/f.csv", "**", "nothing/*", "d"):
+    for pattern in ("*.csv", "**/*.csv", "d/*", "*/*.csv", "d/e/f.csv", "**", "nothing/*", "d", "*/", "d/", "a.csv/"):
         local = tmp_path / "model"
         for name in TREE:
             (local / name).parent.mkdir(parents=True, exist_ok=True)
