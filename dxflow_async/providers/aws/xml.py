@@ -12,6 +12,7 @@ from functools import partial
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
+from dxflow_async.providers.aws.headers import class_of
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag
 from dxflow_async.providers.common.xml_reader import (
     MAX_DEPTH,
@@ -141,22 +142,27 @@ class ListParser(WholeParser):
             except (KeyError, ValueError) as error:
                 raise MalformedXMLError(f"an object without a name or a size ({error})") from error
             modified, etag = timestamp_of(values.get("LastModified", "")), parse_etag(values.get("ETag"))
-            self._objects.append(Entry(f"{self._top}{key}", size, modified, not size and key.endswith("/"), etag))
+            entry = Entry(f"{self._top}{key}", size, modified, not size and key.endswith("/"), etag)
+            entry.storage_class = class_of(values.get("StorageClass"))
+            self._objects.append(entry)
             self._values = {}
 
     def cut(self, text: str) -> str:
         parts = _PLAIN_OBJECT.split(text)
-        others = parts[::6]
+        others = parts[::7]
         if "<ListBucketResult" not in others[0] or "</ListBucketResult>" not in others[-1]:
             return text
         modified, seconds, top = "", 0.0, self._top
-        for key, size, date, etag in zip(*(parts[group::6] for group in range(1, 5)), strict=True):
+        for key, size, date, etag, kind in zip(*(parts[group::7] for group in range(1, 6)), strict=True):
             if key is None:
                 raise MalformedXMLError("an object without a name")
             if date != modified:
                 modified, seconds = date, timestamp_of(date or "")
             length = int(size or 0)
-            self._objects.append(Entry(top + key, length, seconds, not length and key.endswith("/"), etag or None))
+            entry = Entry(top + key, length, seconds, not length and key.endswith("/"), etag or None)
+            if kind is not None and kind != "STANDARD":
+                entry.storage_class = class_of(kind)
+            self._objects.append(entry)
         self._plain = len(self._objects)
         return "".join(others)
 
@@ -292,7 +298,8 @@ _PLAIN_OBJECT = re.compile(
     r"<Size>([0-9]{1,19})</Size>|"
     rf"<LastModified>({PLAIN_TEXT}{{0,64}})</LastModified>|"
     rf"<ETag>{_QUOTE}([^<&\"\x00-\x1f\ufffe\uffff]{{0,256}}){_QUOTE}</ETag>|"
-    rf"<(StorageClass|ChecksumAlgorithm|ChecksumType)>{PLAIN_TEXT}{{0,64}}</\5>"
+    rf"<StorageClass>({PLAIN_TEXT}{{0,64}})</StorageClass>|"
+    rf"<(ChecksumAlgorithm|ChecksumType)>{PLAIN_TEXT}{{0,64}}</\6>"
     ")*</Contents>"
 )
 _ESCAPED = {"\r": "&#13;"}
