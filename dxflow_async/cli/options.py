@@ -96,7 +96,7 @@ class Writing:
         update: Replace only what is older than its source.
         content_type: The media type; by default each name's ending decides.
         cache_control: The header Cache-Control of the new objects.
-        storage_class: The storage class, such as STANDARD_IA.
+        storage_class: The storage class, such as STANDARD_IA; by default that of the source, within a cloud.
         sse: Encrypt at the service: AES256 with its own key, aws:kms or aws:kms:KEY with one of its key management.
         meta: Metadata, written name=value; may be given several times.
         tag: A tag, written name=value; may be given several times.

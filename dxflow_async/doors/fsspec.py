@@ -53,7 +53,8 @@ __all__ = ["DxflowFileSystem"]
 
 _PART_SIZE = 1 << 20
 
-_STORED = {field.name for field in fields(ObjectOptions)} - {"public", "modified", "mode", "copied_from", "if_absent"}
+_SET_BY_LIBRARY = {"public", "modified", "mode", "copied_from", "source_class", "if_absent"}
+_STORED = {field.name for field in fields(ObjectOptions)} - _SET_BY_LIBRARY
 """The keyword arguments of writing calls that are stored with objects, and `if_match`."""
 
 
@@ -83,7 +84,7 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
         email, password, namespace, secrets, hub, settings, remotes: as for `AsyncSession`.
         storage_type: the area of remotes, `"private"` or `"public"`.
         object_options: what is stored with every object that is written. The fields of `ObjectOptions` are also keyword
-            arguments of `open`, `pipe_file` and `put_file`, and win.
+            arguments of every method that writes, such as `open`, `pipe`, `put`, `cp` and `mv`, and win.
         options: those of every fsspec file system, such as `asynchronous` and `skip_instance_cache`.
 
     Example:
@@ -251,9 +252,7 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
             await self._makedirs(rpath, exist_ok=True)
             return
         storage, inner = await self._at(rpath)
-        stored = self._write_options(options)
-        if stored.pop("if_match", None) is not None:
-            raise UnsupportedError("put_file takes no if_match; use pipe_file or open, which do", operation="put")
+        stored = await self._stored_with("put_file", rpath, options)
         report = of_progress(callback)
         pairs = [(os.fspath(lpath), inner)]
         await raise_own_error(storage.upload_many(pairs, on_progress=report, overwrite=mode != "create", **stored))
@@ -277,22 +276,26 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
                 raise
             await asyncio.to_thread(os.makedirs, lpath, exist_ok=True)
 
-    async def _cp_file(self, path1: str, path2: str, **_: Any) -> None:
+    async def _cp_file(self, path1: str, path2: str, **options: Any) -> None:
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if note_pair(self, source, target):
             return
+        stored = await self._stored_with("cp_file", target, options)
         if (await self._info(source))["type"] == "directory":
             await self._makedirs(target, exist_ok=True)
             return
         (storage, inner), (other, name) = await self._at(source), await self._at(target)
-        await raise_own_error(storage._copy_many([(inner, name)], other))
+        await raise_own_error(storage._copy_many([(inner, name)], other, **stored))
 
-    async def _mv_file(self, path1: str, path2: str) -> None:
+    async def _mv_file(self, path1: str, path2: str, **options: Any) -> None:
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
+        stored = await self._stored_with("mv_file", target, options)
         if "//" in source + target:  # a location has no empty segments
-            await super()._mv_file(source, target)
+            await self._cp_file(source, target, **options)
+            await self._rm_file(source)
         else:
-            await self._path(source).rename(self._path(target))
+            given = {"storage_type": self._storage_type, **stored}
+            await raise_own_error(self._sessions.get().move(self._path(source), self._path(target), **given))
 
     mv_file = sync_wrapper(_mv_file)
 

@@ -26,6 +26,7 @@ from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.doors.fsspec_names import NameCalls, call_as_written
 from dxflow_async.exceptions import StorageError, TransferError, UnsafePathError, UnsupportedError
 from dxflow_async.models import Progress, TransferReport, TransferResult
+from dxflow_async.storage.write_rules import check_options
 
 __all__ = [
     "BulkCalls",
@@ -135,13 +136,13 @@ class BulkCalls(NameCalls):
     ) -> None:
         """Uploads files in one transfer; `batch_size` is ignored, since the session finds the concurrency."""
         put, depth = super()._put, _Depth(recursive=recursive, maxdepth=maxdepth)
+        stored = await self._stored_with("put", rpath, options)
         if _follows_files(callback):
             put = partial(put, callback=callback, batch_size=batch_size, **options)
             await self._expanded(put, lpath, rpath, there=self, moves=False, **depth)
             return
         call = await self._expanded(put, lpath, rpath, there=self, **depth)
-        mode, stored = options.pop("mode", "overwrite"), self._write_options(options)
-        _refuse_condition(stored)
+        mode = options.get("mode", "overwrite")
         files = _Files(callback, len(call.pairs))
         failed: list[TransferResult] = []
         for pairs in _by_base(call.pairs, of_target=True):
@@ -192,11 +193,12 @@ class BulkCalls(NameCalls):
         **options: Any,
     ) -> None:
         """Copies files in one transfer for each pair of remotes."""
-        copy = partial(super()._copy, on_error=on_error, batch_size=batch_size, **options)
+        stored = await self._stored_with("cp", path2, options)
+        copy = partial(super()._copy, on_error=on_error, batch_size=batch_size)
         depth = _Depth(recursive=recursive, maxdepth=maxdepth)
         call = await self._expanded(copy, path1, path2, here=self, there=self, **depth)
         on_error = on_error or ("ignore" if recursive else "raise")
-        await self._copy_pairs(call, ignore_missing=on_error == "ignore")
+        await self._copy_pairs(call, stored, ignore_missing=on_error == "ignore")
 
     async def _mv(
         self,
@@ -204,9 +206,10 @@ class BulkCalls(NameCalls):
         path2: Any,
         recursive: bool = False,  # noqa: FBT002 - as fsspec has it
         maxdepth: int | None = None,
-        **_: Any,
+        **options: Any,
     ) -> None:
         """Moves files. What was copied is deleted after all copies are complete, and nothing else is."""
+        stored = await self._stored_with("mv", path2, options)
         depth = _Depth(recursive=recursive, maxdepth=maxdepth)
         call = await self._expanded(super()._copy, path1, path2, here=self, there=self, **depth)
         if not call.pairs:
@@ -221,9 +224,9 @@ class BulkCalls(NameCalls):
                 raise UnsafePathError(f"move of {source} to {target} refused: that is, or lies in, what is moved")
         files = [source for source in sources if source not in directories]
         if len(files) == len(sources) == 1:
-            await self._mv_file(*call.pairs[0])
+            await self._mv_file(*call.pairs[0], **options)
             return
-        await self._copy_pairs(call)
+        await self._copy_pairs(call, stored)
         await self._delete(files)
         for each in sorted(directories, reverse=True):
             with contextlib.suppress(OSError):  # something is left in it
@@ -231,7 +234,23 @@ class BulkCalls(NameCalls):
 
     mv = sync_wrapper(_mv)
 
-    async def _copy_pairs(self, call: _Call, *, ignore_missing: bool = False) -> None:
+    async def _stored_with(self, verb: str, targets: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the arguments of a call that writes, and whose verb compares no etag.
+
+        Raises:
+            UnsupportedError: an etag is given, or a target does not keep an option.
+        """
+        stored = self._write_options(options)
+        if "if_match" in stored:
+            raise UnsupportedError(f"{verb} takes no if_match; use pipe_file or open, which do", operation=verb)
+        if stored["options"].named():  # before fsspec looks at what there is
+            paths = self._strip_protocol(targets if isinstance(targets, list) else [targets])
+            for each in {base_of(path): path for path in paths}.values():
+                storage, _ = await self._at(each)
+                check_options((await storage._find()).provider, stored["options"], verb, each)
+        return stored
+
+    async def _copy_pairs(self, call: _Call, stored: Mapping[str, Any], *, ignore_missing: bool = False) -> None:
         directories = [target for source, target in call.pairs if call.listed.get(source)]
         await results_of([partial(self._makedirs, each, exist_ok=True) for each in directories], _LOOKS)
         failed: list[TransferResult] = []
@@ -239,7 +258,7 @@ class BulkCalls(NameCalls):
             for pairs in _by_base(some, of_target=True):
                 (source, _), (target, _) = await self._at(pairs[0][0]), await self._at(pairs[0][1])
                 copied = [(inner_path(one), inner_path(other)) for one, other in pairs]
-                failed += await _failed(source._copy_many(copied, target))
+                failed += await _failed(source._copy_many(copied, target, **stored))
         _raise_first([each for each in failed if not (ignore_missing and _is_missing(each))])
 
     async def _rm(
@@ -406,11 +425,6 @@ def _follows_files(callback: Any) -> bool:
     return isinstance(callback, Callback) and (
         kind.branched is not Callback.branched or kind.branch is not Callback.branch
     )
-
-
-def _refuse_condition(stored: dict[str, Any]) -> None:
-    if stored.pop("if_match", None) is not None:
-        raise UnsupportedError("put takes no if_match; use pipe_file or open, which do", operation="put")
 
 
 def _above(path: str) -> Iterable[str]:

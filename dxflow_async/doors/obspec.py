@@ -24,6 +24,7 @@ from dxflow_async.doors.obspec_results import (
 )
 from dxflow_async.exceptions import ConfigurationError, PreconditionFailedError, TransferError
 from dxflow_async.models import Item, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.path import AsyncStoragePath
 
@@ -46,6 +47,8 @@ class ObspecStore:
 
     Args:
         top: a path of `AsyncSession.path`.
+        object_options: what is stored with every object that is written, copied or renamed, such as its storage class
+            or its encryption, for which obspec has no names. Attributes and tags of a call win.
 
     Example:
         >>> async def head(session: "AsyncSession") -> int:
@@ -53,8 +56,9 @@ class ObspecStore:
         ...     return (await store.head_async("x"))["size"]
     """
 
-    def __init__(self, top: AsyncStoragePath) -> None:
+    def __init__(self, top: AsyncStoragePath, *, object_options: ObjectOptions | None = None) -> None:
         self._top = top
+        self._options = object_options or ObjectOptions()
 
     async def get_async(self, path: str, *, options: GetOptions | None = None) -> GotObjectAsync:
         """Opens an object. Its bytes are read, in one version, when they are asked for.
@@ -94,7 +98,7 @@ class ObspecStore:
         Args:
             path: the object.
             file: an open binary file, a `Path`, a buffer, or an iterable of buffers, asynchronous or not.
-            attributes: the media type, other HTTP headers, and metadata.
+            attributes: the media type and other HTTP headers by their names; all other names are metadata.
             tags: stored with the object, where the service can.
             mode: `"overwrite"`, `"create"`, or the etag of the object to replace.
             use_multipart, chunk_size, max_concurrency: ignored; the session's settings and the size decide.
@@ -107,7 +111,7 @@ class ObspecStore:
         del use_multipart, chunk_size, max_concurrency
         storage, top = await self._place()
         rules = rules_of_mode(mode)
-        options = object_options(attributes, tags)
+        options = object_options(attributes, tags, self._options)
         try:
             if isinstance(file, Path):
                 await _only(storage.upload(file, top + path, options=options, **rules))
@@ -192,12 +196,12 @@ class ObspecStore:
             AlreadyExistsError: `overwrite` is not set, and the target exists.
         """
         storage, top = await self._place()
-        await _only(storage.copy(top + from_, top + to, overwrite=overwrite))
+        await _only(storage.copy(top + from_, top + to, options=self._options, overwrite=overwrite))
 
     async def rename_async(self, from_: str, to: str, *, overwrite: bool = True) -> None:
         """Moves an object. Raises as `copy_async`."""
         storage, top = await self._place()
-        await _only(storage.move(top + from_, top + to, overwrite=overwrite))
+        await _only(storage.move(top + from_, top + to, options=self._options, overwrite=overwrite))
 
     async def _place(self) -> tuple[AsyncAreaStorage, str]:
         storage, path = await self._top._at()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dxflow_async.blocking.path import StoragePath
 from dxflow_async.doors.obspec import ObspecStore
 from dxflow_async.doors.obspec_results import GotObject
+from dxflow_async.providers.contract import ObjectOptions
 
 if TYPE_CHECKING:
     from obspec import Attributes, GetOptions, ListResult, ObjectMeta, PutMode, PutResult
@@ -24,16 +25,17 @@ class BlockingObspecStore:
 
     Args:
         top: a path of `Session.path`.
+        object_options: as for `ObspecStore`.
 
     Example:
         >>> def head(session: "Session") -> int:
         ...     return BlockingObspecStore(session.path("aws:/bucket/dir")).head("x")["size"]
     """
 
-    def __init__(self, top: StoragePath) -> None:
+    def __init__(self, top: StoragePath, *, object_options: ObjectOptions | None = None) -> None:
         self._session = top._bound  # a session that nobody holds is closed
         self._portal = self._session._portal
-        self._store = ObspecStore(top._twin)
+        self._store = ObspecStore(top._twin, object_options=object_options)
 
     def get(self, path: str, *, options: GetOptions | None = None) -> GotObject:
         """Twin: `ObspecStore.get_async`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ _SYSTEM = {
     "Content-Type": "content_type",
 }
 """The attributes that are not metadata, and the options of ours. Source: the `Attribute` of obspec."""
+
+_NAMES = {name.lower(): option for name, option in _SYSTEM.items()}
 
 
 class NotModifiedError(StorageError):
@@ -160,11 +163,28 @@ def rules_of_mode(mode: PutMode | None) -> dict[str, Any]:
     return {"if_match": etag}
 
 
-def object_options(attributes: Attributes | None, tags: Mapping[str, str] | None) -> ObjectOptions:
-    """Returns the options for the attributes and tags of an object."""
-    given = dict(attributes or {})
-    system = {option: given.pop(name) for name, option in _SYSTEM.items() if name in given}
-    return ObjectOptions(**system, metadata=given, tags=tags or None)  # type: ignore[arg-type]
+def object_options(
+    attributes: Attributes | None, tags: Mapping[str, str] | None, others: ObjectOptions
+) -> ObjectOptions:
+    """Returns the options for the attributes and tags of an object.
+
+    Args:
+        attributes: headers by their names, in any letter case, and metadata.
+        tags: the tags.
+        others: what the attributes and tags do not say.
+    """
+    given: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
+    for name, value in (attributes or {}).items():
+        if (option := _NAMES.get(name.lower())) is not None:
+            given[option] = value
+        else:
+            metadata[name] = value
+    if metadata:
+        given["metadata"] = metadata
+    if tags:
+        given["tags"] = tags
+    return replace(others, **given)
 
 
 def _is_one_of(condition: str, entry: Entry) -> bool:

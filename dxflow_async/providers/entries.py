@@ -12,7 +12,19 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.presumed_digests import PresumedDigest
 from dxflow_async.providers.encryption import Encryption
 
-__all__ = ["SYSTEM_OPTIONS", "Entry", "ObjectColumns", "ObjectOptions", "Page", "keys_of", "page_size"]
+__all__ = [
+    "DEFAULT_CLASS",
+    "SYSTEM_OPTIONS",
+    "Entry",
+    "ObjectColumns",
+    "ObjectOptions",
+    "Page",
+    "keys_of",
+    "page_size",
+]
+
+DEFAULT_CLASS = "default"
+"""The `storage_class` that has a copy stored in the destination's default class, and not in that of its source."""
 
 SYSTEM_OPTIONS = ("cache_control", "content_disposition", "content_encoding", "content_language")
 """The options that are HTTP headers of an object. Copies carry them along, also from cloud to cloud."""
@@ -44,6 +56,8 @@ class Entry:
         link: the target of a symbolic link that a listing does not follow; see `LocalDisk.mark_links`.
         latest: False for an older version, and for one that a deletion hides, in a listing of versions.
         tag_count: how many tags are stored with it, where the provider reports that and copies do not take them over.
+        storage_class: the storage class or the access tier, where copies can take it over and somebody chose it: it is
+            neither the service's standard class nor the account's default tier.
     """
 
     key: str
@@ -65,6 +79,7 @@ class Entry:
     link: str | None = None
     tag_count: int = 0
     presumed: PresumedDigest | None = None
+    storage_class: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Workers of an executor get many entries, most of which have only the first fields.
@@ -88,18 +103,24 @@ class ObjectColumns(Sequence[Entry]):
         sizes: in bytes.
         times: when the objects were stored, in seconds since the epoch.
         etags: as `Entry.etag`.
+        classes: as `Entry.storage_class`; None: no object has one.
 
     Example:
         >>> [entry.size for entry in ObjectColumns(["a", "b"], [1, 2], [0.0, 0.0], [None, None])]
         [1, 2]
     """
 
-    __slots__ = ("etags", "keys", "sizes", "times")
+    __slots__ = ("classes", "etags", "keys", "sizes", "times")
 
     def __init__(
-        self, keys: Sequence[str], sizes: Sequence[int], times: Sequence[float], etags: Sequence[str | None]
+        self,
+        keys: Sequence[str],
+        sizes: Sequence[int],
+        times: Sequence[float],
+        etags: Sequence[str | None],
+        classes: Sequence[str | None] | None = None,
     ) -> None:
-        self.keys, self.sizes, self.times, self.etags = keys, sizes, times, etags
+        self.keys, self.sizes, self.times, self.etags, self.classes = keys, sizes, times, etags, classes
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -108,7 +129,8 @@ class ObjectColumns(Sequence[Entry]):
         directories: Iterable[bool] = repeat(False)
         if 0 in self.sizes:
             directories = [not size and key.endswith("/") for key, size in zip(self.keys, self.sizes, strict=True)]
-        return map(Entry, self.keys, self.sizes, self.times, directories, self.etags)
+        entries = map(Entry, self.keys, self.sizes, self.times, directories, self.etags)
+        return entries if self.classes is None else map(_with_class, entries, self.classes)
 
     @overload
     def __getitem__(self, index: int) -> Entry: ...
@@ -116,9 +138,11 @@ class ObjectColumns(Sequence[Entry]):
     def __getitem__(self, index: slice) -> ObjectColumns: ...
     def __getitem__(self, index: int | slice) -> Entry | ObjectColumns:
         if isinstance(index, slice):
-            return ObjectColumns(self.keys[index], self.sizes[index], self.times[index], self.etags[index])
+            classes = None if self.classes is None else self.classes[index]
+            return ObjectColumns(self.keys[index], self.sizes[index], self.times[index], self.etags[index], classes)
         key, size = self.keys[index], self.sizes[index]
-        return Entry(key, size, self.times[index], not size and key.endswith("/"), self.etags[index])
+        entry = Entry(key, size, self.times[index], not size and key.endswith("/"), self.etags[index])
+        return entry if self.classes is None else _with_class(entry, self.classes[index])
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
@@ -127,6 +151,11 @@ class ObjectColumns(Sequence[Entry]):
 
     def __repr__(self) -> str:
         return f"{list(self)}"
+
+
+def _with_class(entry: Entry, storage_class: str | None) -> Entry:
+    entry.storage_class = storage_class
+    return entry
 
 
 def keys_of(entries: Sequence[Entry]) -> Sequence[str]:
@@ -179,8 +208,8 @@ class ObjectOptions:
     """What is stored with an object, and on which condition.
 
     `Features.options` names the options after `metadata` that a provider keeps. A call with another one is an
-    `UnsupportedError` before anything is sent. The library itself sets `public`, `modified`, `mode`, `copied_from` and
-    the two conditions; users of a session leave them out.
+    `UnsupportedError` before anything is sent. The library itself sets `public`, `modified`, `mode`, `copied_from`,
+    `source_class` and the two conditions; users of a session leave them out.
 
     Attributes:
         content_type: the media type, where the provider keeps one.
@@ -192,7 +221,9 @@ class ObjectOptions:
         copied_from: the object of the same provider that the parts of an upload are copied from. What the provider
             stores with it beyond `content_type` and `metadata`, such as `Cache-Control`, goes along; what is stored
             with it takes precedence over these two.
-        storage_class: the storage class, or the access tier, as the service names it: `"STANDARD_IA"`, `"Cool"`.
+        source_class: the storage class of the source at a service with the same classes; see `with_defaults`.
+        storage_class: the storage class, or the access tier, as the service names it: `"STANDARD_IA"`, `"Cool"`. With
+            `"default"`, a copy does not take over that of its source.
         cache_control, content_disposition, content_encoding, content_language: sent with the object as HTTP headers of
             these names.
         tags: names and values, by which the service's rules find objects.
@@ -212,6 +243,7 @@ class ObjectOptions:
     mode: int | None = None
     copied_from: Entry | None = None
     _: KW_ONLY
+    source_class: str | None = None
     storage_class: str | None = None
     cache_control: str | None = None
     content_disposition: str | None = None
@@ -244,14 +276,29 @@ class ObjectOptions:
             return []  # as nearly all options do
         return [name for name in _CHECKED if getattr(self, name) is not None]
 
-    def with_defaults(self, defaults: ObjectOptions) -> ObjectOptions:
-        """Returns these options, with those of `defaults` where they say nothing.
+    def with_defaults(self, defaults: ObjectOptions | None, source: Entry | None = None) -> ObjectOptions:
+        """Returns these options, with those of `defaults` where they say nothing, as they are stored.
+
+        Where neither names a storage class, it is that of the source.
 
         Args:
-            defaults: the options to fall back to.
+            defaults: the options to fall back to, which the settings say about all new objects.
+            source: the object that the provider copies; by default `copied_from`, or what `source_class` says.
+
+        Example:
+            >>> cold = ObjectOptions(storage_class="COLDLINE")
+            >>> ObjectOptions(source_class="NEARLINE").with_defaults(cold).storage_class
+            'COLDLINE'
         """
-        given = {name: getattr(defaults, name) for name in _CHECKED if getattr(self, name) is None}
-        return replace(self, **given)
+        source = source or self.copied_from
+        theirs = self.source_class if source is None else source.storage_class
+        if defaults is None and theirs is None and self.storage_class != DEFAULT_CLASS:
+            return self
+        given = {name: getattr(defaults, name) for name in _CHECKED if defaults and getattr(self, name) is None}
+        given["storage_class"] = self.storage_class or given.get("storage_class") or theirs
+        if given["storage_class"] == DEFAULT_CLASS:
+            given["storage_class"] = None
+        return replace(self, **given, source_class=None)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the options that are set in plain JSON types, without a customer's key, for a job's file."""

@@ -64,6 +64,9 @@ class Features:
             change again within that time; 0.0: they are exact to the microsecond.
         options: the names of `ObjectOptions`, from `storage_class` on, that are kept with an object, also by `copy`.
         copies_with_options: `copy` stores the options of a call with the copy, in place of those of the source.
+        copies_with_class: `copy` stores the storage class of a call with the copy.
+        storage_classes: names the set of storage classes that the provider has. Copies between two providers of the
+            same set take over the class of their source. None: copies from other providers never do.
         encryptions: the kinds of `Encryption` that the provider knows; with `"customer"`, `with_customer_key` works.
         conditions: `ObjectOptions.if_absent` and `if_match` are obeyed by `write`, by uploads in parts and by `copy`,
             at least by a look right before; `delete_matching` works. Elsewhere callers look themselves.
@@ -128,6 +131,8 @@ class Features:
     mtime_resolution: float = 0.0
     options: frozenset[str] = frozenset()
     copies_with_options: bool = False
+    copies_with_class: bool = False
+    storage_classes: str | None = None
     encryptions: frozenset[str] = frozenset()
     conditions: bool = False
     atomic_create: bool = False

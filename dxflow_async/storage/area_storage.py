@@ -321,14 +321,14 @@ class AsyncAreaStorage(AreaFiles):
         return await self._transfers.relocate(source, destination, on_progress, running, rules=rules)
 
     async def _copy_many(
-        self, pairs: Pairs, to: Self | None = None, *, on_progress: OnProgress | None = None
+        self, pairs: Pairs, to: Self | None = None, *, options: ObjectOptions | None = None
     ) -> TransferReport:
         """Copies objects to paths of this area, or of another one, in one call. Of a directory only itself is made."""
         area = await self._find()
         source = ResolvedLocation("", area)
         destination = source if to is None else ResolvedLocation("", await to._find())
-        rules, arguments = WriteRules(), {"into": None}
-        return await self._transfers.run("copy", source, destination, arguments, on_progress, pairs=pairs, rules=rules)
+        rules, arguments = WriteRules.of(options), {"into": None}
+        return await self._transfers.run("copy", source, destination, arguments, None, pairs=pairs, rules=rules)
 
     async def move(
         self,

@@ -14,7 +14,7 @@ from dxflow_async.transfer.overwrite import Overwrite, check_overwrite
 
 __all__ = ["WriteRules", "check_options", "merged_options"]
 
-_SET_BY_LIBRARY = ("public", "modified", "mode", "copied_from", "if_absent", "if_match")
+_SET_BY_LIBRARY = ("public", "modified", "mode", "copied_from", "source_class", "if_absent", "if_match")
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,12 +126,23 @@ async def _write_by_fsspec(
     pytest.importorskip("fsspec", reason="the file system is fsspec's")
     from dxflow_async.doors.fsspec import DxflowFileSystem
 
+    storage, path = await session.storage_at(top)
+    for name in ("one", "tree/one", "tree/two"):
+        await storage.write(f"{path}/moving by fsspec/{name}", stream(data))
     top = top.replace(":", "")
+    plain, moving = f"{top}/plain/from", f"{top}/moving by fsspec"
     filesystem = DxflowFileSystem(session=session, asynchronous=True, skip_instance_cache=True, object_options=options)
     await filesystem._pipe_file(f"{top}/piped", data)
     await filesystem._pipe({f"{top}/piped too": data})
     await filesystem._put_file(file, f"{top}/put")
     await filesystem._put([file], [f"{top}/put many"])
+    await filesystem._put(str(Path(file).parent / "tree"), f"{top}/put tree", recursive=True)
+    await filesystem._cp_file(plain, f"{top}/cp file")
+    await filesystem._copy(plain, f"{top}/cp")
+    await filesystem._copy(f"{top}/plain/", f"{top}/cp tree", recursive=True)
+    await filesystem._mv(f"{moving}/one", f"{top}/mv")
+    await filesystem._mv(f"{moving}/tree", f"{top}/mv tree", recursive=True)
     async with await filesystem.open_async(f"{top}/opened by fsspec", "wb") as file_opened:
         await file_opened.write(data)  # type: ignore[union-attr]
-    return ["piped", "piped too", "put", "put many", "opened by fsspec"]
+    trees = ["put tree/a", "put tree/b", "cp tree/from", "mv tree/one", "mv tree/two"]
+    return ["piped", "piped too", "put", "put many", "cp file", "cp", "mv", *trees, "opened by fsspec"]

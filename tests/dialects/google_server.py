@@ -312,6 +312,7 @@ class GoogleServer(ResumableServer):
             return response
         stored = self.objects[request.match_info["name"]]
         encoding = stored.resource.get("contentEncoding")
+        response.headers["X-Goog-Storage-Class"] = stored.resource.get("storageClass", "STANDARD")
         response.headers["X-Goog-Stored-Content-Length"] = str(len(stored.data))
         response.headers["X-Goog-Stored-Content-Encoding"] = encoding or "identity"
         if self.quirks.no_checksums:

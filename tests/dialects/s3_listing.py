@@ -98,7 +98,7 @@ def _contents(service: S3Service, key: str, found: StoredObject, *, owner: bool)
     if not service.quirks.terse_listing:
         if owner:
             cells.append(element("Owner", [element("ID", "owner"), element("DisplayName", "owner")]))
-        cells.append(element("StorageClass", "STANDARD"))
+        cells.append(element("StorageClass", found.headers.get("x-amz-storage-class", "STANDARD")))
     return element("Contents", cells)
 
 

@@ -180,7 +180,14 @@ def delete_many(service: S3Service, ask: Ask) -> Answer:
 
 
 def template(service: S3Service, ask: Ask) -> StoredObject:
-    """Returns an object without bytes that has the headers and metadata of a request."""
+    """Returns an object without bytes that has the headers and metadata of a request.
+
+    Raises:
+        S3Error: the service does not take its storage class.
+    """
+    kind, taken = ask.headers.get("x-amz-storage-class", "STANDARD"), service.quirks.classes
+    if taken is not None and kind not in ("STANDARD", *taken):
+        raise S3Error(400, "InvalidStorageClass", "The storage class you specified is not valid")
     return StoredObject(
         data=b"",
         etag="",

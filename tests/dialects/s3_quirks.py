@@ -41,6 +41,7 @@ class Quirks:
         plain_etags: ETags have no quotes.
         no_etags: there are no ETags, in headers only (a proxy that changes bodies) or everywhere.
         no_metadata: user metadata is dropped.
+        classes: the storage classes that new objects may be given, besides the standard one; None: any.
         terse_listing: objects in listings have no owner, no storage class and no checksum algorithm.
         v1_only: pages have markers and no tokens: `list-type=2` is ignored, or refused with 501.
         no_next_marker: pages have no `NextMarker`, and what a common prefix stands for is behind it.
@@ -87,6 +88,7 @@ class Quirks:
     plain_etags: bool = False
     no_etags: Literal["headers", "everywhere"] | None = None
     no_metadata: bool = False
+    classes: tuple[str, ...] | None = None
     terse_listing: bool = False
     v1_only: Literal["ignored", "refused"] | None = None
     no_next_marker: bool = False

@@ -15,7 +15,9 @@ from dxflow_async import (
     AlreadyExistsError,
     AsyncSession,
     ConfigurationError,
+    Encryption,
     NotFoundError,
+    ObjectOptions,
     Session,
     Settings,
     UnsupportedError,
@@ -23,6 +25,8 @@ from dxflow_async import (
 from dxflow_async.doors.obspec import ObspecStore
 from dxflow_async.doors.obspec_blocking import BlockingObspecStore
 from dxflow_async.doors.obspec_results import NotModifiedError, PreconditionError
+from tests.dialects.s3_round import open_session
+from tests.dialects.s3_server import S3Server
 from tests.servers import SeaweedFS
 from tests.sessions import settings_for
 
@@ -175,6 +179,25 @@ async def test_attributes(weed: SeaweedFS, bucket: str, tmp_path: Path) -> None:
         assert not (tmp_path / "top/x").exists()
 
 
+async def test_what_obspec_has_no_names_for(tmp_path: Path) -> None:
+    """A storage class is stored by each method that writes; attributes in any letter case, and tags, win per call."""
+    base = ObjectOptions("text/x", {"run": "7"}, storage_class="STANDARD_IA", cache_control="no-store")
+    async with S3Server() as server, open_session(server, tmp_path / "home") as session:
+        store = ObspecStore(session.path("aws:/bucket/top"), object_options=base)
+        await store.put_async("plain", DATA)
+        await store.put_async("given", DATA, attributes={"content-type": "text/y", "own": "1"}, tags={"a": "b"})
+        await session.copy("aws:/bucket/top/plain", "aws:/bucket/top/other", options=ObjectOptions("text/z"))
+        await store.copy_async("other", "copied")
+        await store.rename_async("other", "renamed")
+        found = {name: server.stored(f"top/{name}") for name in ("plain", "given", "copied", "renamed")}
+        assert {each.headers["x-amz-storage-class"] for each in found.values()} == {"STANDARD_IA"}
+        assert {each.headers["cache-control"] for each in found.values()} == {"no-store"}
+        kinds = {name: each.headers["content-type"] for name, each in found.items()}
+        assert kinds == {"plain": "text/x", "given": "text/y", "copied": "text/x", "renamed": "text/x"}
+        assert (found["given"].metadata["own"], found["given"].tags) == ("1", "a=b")
+        assert (found["plain"].metadata["run"], found["plain"].tags) == ("7", "")
+
+
 def test_the_blocking_protocols(where: tuple[str, Settings], tmp_path: Path) -> None:
     """The blocking store is its twin's, and takes each kind of data."""
     (tmp_path / "file").write_bytes(DATA)
@@ -200,3 +223,8 @@ def test_the_blocking_protocols(where: tuple[str, Settings], tmp_path: Path) -> 
         store.delete(["x", "d/z"])
         with pytest.raises(NotFoundError):
             store.head("x")
+        store = BlockingObspecStore(
+            session.path(where[0]), object_options=ObjectOptions(encryption=Encryption.scope("s"))
+        )
+        with pytest.raises(UnsupportedError, match="encryption"):
+            store.put("x", DATA)

@@ -182,7 +182,8 @@ class HierarchicalAzure:
             f"<Blob><Name>{escape(name)}</Name><Properties><Last-Modified>{formatdate(blob.modified, usegmt=True)}"
             f"</Last-Modified><Etag>{blob.etag}</Etag>{kind}<Content-Length>{len(blob.data)}</Content-Length>"
             f"<Content-Type>{blob.content_type}</Content-Type><BlobType>{blob.blob_type}</BlobType>{_count(blob)}"
-            "</Properties>"
+            f"<AccessTier>{blob.tier or 'Hot'}</AccessTier>"
+            f"{'' if blob.tier else '<AccessTierInferred>true</AccessTierInferred>'}</Properties>"
             f"<Metadata>{values}</Metadata></Blob>"
         )
 
@@ -205,7 +206,10 @@ class HierarchicalAzure:
         if blob.md5:
             headers["x-ms-blob-content-md5" if "x-ms-range" in asked else "Content-MD5"] = blob.md5
         headers |= {_METADATA + key: value for key, value in blob.metadata.items()} | blob.system
-        headers |= {"x-ms-access-tier": blob.tier or "Hot"}
+        headers |= {
+            "x-ms-access-tier": blob.tier or "Hot",
+            **({} if blob.tier else {"x-ms-access-tier-inferred": "true"}),
+        }
         if blob.directory:
             headers[f"{_METADATA}hdi_isfolder"] = "true"
         if self._typed:
@@ -267,6 +271,8 @@ class HierarchicalAzure:
             return _refusal(404, "BlobNotFound", "The source does not exist.")
         if headers.get("x-ms-source-if-match", f'"{source.etag}"') != f'"{source.etag}"':
             return _refusal(412, "SourceConditionNotMet", "The source is another one.")
+        if source.tier == "Archive" and headers.get("x-ms-access-tier") not in _TIERS[:3]:
+            return _refusal(409, "BlobArchived", "This operation is not permitted on an archived blob.")
         given = _metadata(headers) or source.metadata
         told = {"x-ms-blob-content-type": source.content_type, "x-ms-tags": headers.get("x-ms-tags", "")}
         told |= {f"x-ms-blob-{each}": value for each, value in source.system.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from dxflow_async import (
     Settings,
     UnsupportedError,
 )
+from dxflow_async.providers.engine.settings import EngineSettings
+from dxflow_async.providers.sftp.settings import SFTPSettings
+from tests.servers.engine import EngineServer
 
 KEY = Encryption.customer(bytes(range(32)))
 SYSTEM = [
@@ -46,7 +49,11 @@ REFUSED = {
     "stand-in": NOTHING_KEPT,
     "unit": NOTHING_KEPT,
     "local": NOTHING_KEPT,
+    "ssh": NOTHING_KEPT,
+    "engine": NOTHING_KEPT,
 }
+NOWHERE = 1
+"""A port that nothing listens on: whatever is sent there is another error."""
 
 
 @pytest.fixture
@@ -74,9 +81,36 @@ async def opened(remote: str, url: str, home: Path) -> AsyncIterator[tuple[Async
         "gcp": GCPSettings(endpoint=url, anonymous=True),
     }
     given: dict[str, Any] = {remote: clouds[remote]} if remote in clouds else {}
+    stack = AsyncExitStack()
+    if remote == "engine":
+        engine = await stack.enter_async_context(EngineServer(home.parent / "volume").serve())
+        lab = EngineSettings(address=engine.url, key=engine.write_key(home.parent / "key.pem"))
+        given = {"units": {"Lab": lab}, "hub": f"http://127.0.0.1:{NOWHERE}"}
+    if remote == "ssh":
+        asyncssh = pytest.importorskip("asyncssh")
+        home.mkdir()  # noqa: ASYNC240 - one call
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(home / "key")
+        (home / "known_hosts").touch()
+        server = SFTPSettings(
+            host="127.0.0.1",
+            port=NOWHERE,
+            username="me",
+            key_files=str(home / "key"),
+            known_hosts=home / "known_hosts",
+            ssh_config=False,
+            agent=False,
+        )
+        given = {"remotes": {"lab": server}}
     account = ("you@example.com", "password") if remote in ("stand-in", "unit") else ()
-    top = {"stand-in": "aws:/bucket/d", "unit": "unit:/Demo/d", "local": str(home / "d")}.get(remote)
-    async with AsyncSession(*account, settings=Settings(home=home, **given)) as session:
+    tops = {
+        "stand-in": "aws:/bucket/d",
+        "unit": "unit:/Demo/d",
+        "local": str(home / "d"),
+        "engine": "unit:/Lab/d",
+        "ssh": "lab:/d",
+    }
+    top = tops.get(remote)
+    async with stack, AsyncSession(*account, settings=Settings(home=home, **given)) as session:
         yield session, top or f"{remote}:/bucket/d"
 
 
@@ -138,12 +172,14 @@ async def test_every_verb(tmp_path: Path, seen: tuple[str, list[str]], remote: s
 
 
 @pytest.mark.parametrize("kind", ["version", "encryption"])
-@pytest.mark.parametrize("remote", ["stand-in", "unit", "local"])
+@pytest.mark.parametrize("remote", ["stand-in", "unit", "local", "ssh", "engine"])
 async def test_reads(tmp_path: Path, seen: tuple[str, list[str]], remote: str, kind: str) -> None:
     """Where there are no versions, or no keys, every verb that reads says so, and so does a deletion."""
     async with opened(remote, seen[0], tmp_path / "home") as (session, location):
         storage, path = await session.storage_at(location)
-        await storage.write(f"{path}/x", b"x")
+        reachable = remote != "ssh"
+        if reachable:
+            await storage.write(f"{path}/x", b"x")
         given: dict[str, Any] = {kind: "1" if kind == "version" else KEY}
 
         async def read() -> bytes:
@@ -168,7 +204,7 @@ async def test_reads(tmp_path: Path, seen: tuple[str, list[str]], remote: str, k
             with pytest.raises(UnsupportedError):
                 await call()
         assert not (tmp_path / "y").exists()
-        assert (await storage.stat(f"{path}/x")).size == 1
+        assert not reachable or (await storage.stat(f"{path}/x")).size == 1
 
 
 async def test_adapters(tmp_path: Path, seen: tuple[str, list[str]]) -> None:
@@ -191,6 +227,12 @@ async def test_adapters(tmp_path: Path, seen: tuple[str, list[str]]) -> None:
             lambda: filesystem._pipe({target: b"x"}, tags=tags),
             lambda: filesystem._put_file(file, target, tags=tags),
             lambda: filesystem._put([file], [target], tags=tags),
+            lambda: filesystem._put(file, target, recursive=True, tags=tags),
+            lambda: filesystem._cp_file("gcp/bucket/d/y", target, tags=tags),
+            lambda: filesystem._copy("gcp/bucket/d/y", target, tags=tags),
+            lambda: filesystem._copy("gcp/bucket/d/", "gcp/bucket/e/", recursive=True, tags=tags),
+            lambda: filesystem._mv("gcp/bucket/d/y", target, tags=tags),
+            lambda: filesystem._mv_file("gcp/bucket/d/y", target, tags=tags),
             lambda: filesystem.open_async(target, "wb", tags=tags),
             lambda: store.set("x", cpu.Buffer.from_bytes(b"x")),
             lambda: ObspecStore(session.path(location)).put_async("x", b"x", tags=tags),

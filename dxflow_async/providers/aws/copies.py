@@ -1,7 +1,7 @@
 """Copies within S3. Everything that is stored with the source goes along.
 
-CopyObject keeps it by itself. An upload that is put together from parts begins without it, and so does a copy that gets
-a time: both send what the source has as headers of their own.
+CopyObject keeps it by itself, except the storage class. An upload that is put together from parts begins without it,
+and so does a copy that gets a time: both send what the source has as headers of their own.
 
 Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/CopyingObjectsMPUapi.html
 """
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dxflow_async.digests import s3_expected
 from dxflow_async.exceptions import PreconditionFailedError, StorageError
 from dxflow_async.providers.aws.conditions import write_on_condition
+from dxflow_async.providers.aws.defaults import in_source_class
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import (
     METADATA,
@@ -51,19 +53,20 @@ async def copy_object(provider: AWSProvider, source: Entry, key: str, options: O
     known = provider.dialect.allows(Ability.LISTED_ETAGS)
     if not known:
         await told_by_head(_reader(provider), source)
+    copy = partial(_copy, provider, source, key)
     try:
-        return await _copy(provider, source, key, options)
+        return await in_source_class(provider, key, options, copy, source)
     except PreconditionFailedError:
         # A copy without a condition was looked at afterwards: its source was replaced.
         if not known or if_match(source.etag) is None or not await told_by_head(_reader(provider), source):
             raise
-    return await _copy(provider, source, key, options)
+    return await in_source_class(provider, key, options, copy, source)
 
 
 async def _copy(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
     requests, call = provider._requests, Call(provider.name, "copy", f"/{source.key} to /{key}")
     await check_name(requests, call, *split_key(key))
-    headers, own = copy_headers(source), option_headers(provider.completed(options))
+    headers, own = copy_headers(source), option_headers(options)
     if options.public:
         headers["x-amz-acl"] = "public-read"
     described = [name for name in SYSTEM_OPTIONS if getattr(options, name) is not None]

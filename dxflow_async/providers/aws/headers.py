@@ -26,6 +26,7 @@ __all__ = [
     "METADATA",
     "MTIME",
     "checksum_type",
+    "class_of",
     "copy_headers",
     "crc32c_of",
     "customer_headers",
@@ -59,6 +60,9 @@ _OPTIONS = (
     *((name, name.replace("_", "-")) for name in SYSTEM_OPTIONS),
     ("storage_class", "x-amz-storage-class"),
 )
+_NOT_TAKEN_OVER = (None, "", "STANDARD", "EXPRESS_ONEZONE", "OUTPOSTS", "SNOW")
+"""The standard class, and those that every object of a place of another kind has."""
+
 _SYSTEM = {
     "cache-control",
     "content-disposition",
@@ -117,6 +121,11 @@ def option_headers(options: ObjectOptions) -> dict[str, str]:
         if encryption.name is not None:
             headers["x-amz-server-side-encryption-aws-kms-key-id"] = encryption.name
     return headers
+
+
+def class_of(text: str | None) -> str | None:
+    """Returns the storage class that copies of an object take over; None for the standard one."""
+    return None if text in _NOT_TAKEN_OVER else text
 
 
 def customer_headers(encryption: Encryption | None, prefix: str = "x-amz") -> dict[str, str]:
@@ -182,6 +191,7 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         mtime=mtime,
         system=_system_of(headers),
         version=headers.get("x-amz-version-id"),
+        storage_class=class_of(headers.get("x-amz-storage-class")),
         digest=s3_expected(headers)
         if crc32c is None and "content-range" not in headers and _has_whole(headers)
         else None,

@@ -22,6 +22,7 @@ from dxflow_async.providers.aws.bodies import SentBody, send_body
 from dxflow_async.providers.aws.conditions import delete_matching, probe, write_on_condition
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
 from dxflow_async.providers.aws.copies import copy_object, refuses_copy, stored_tags, upload_headers
+from dxflow_async.providers.aws.defaults import default_options, in_source_class
 from dxflow_async.providers.aws.deletion import delete_keys
 from dxflow_async.providers.aws.dialects import Ability, Dialect, is_amazon
 from dxflow_async.providers.aws.headers import (
@@ -115,6 +116,7 @@ def _features(endpoint: str | None) -> Features:
         any_names=True,  # `odd_names` refuses them where the service does not keep them
         options=frozenset(("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")),
         copies_with_options=True,
+        storage_classes="amazon" if amazon else endpoint,
         encryptions=frozenset(("service", "managed", "customer")),
         conditions=True,
         object_versions=True,
@@ -124,17 +126,6 @@ def _features(endpoint: str | None) -> Features:
         key_order=amazon and "s3express" not in (endpoint or ""),
         endpoint=endpoint or "s3.amazonaws.com",
     )
-
-
-def _defaults(settings: AWSSettings) -> ObjectOptions | None:
-    """Returns what the settings say about all new objects; None if they say nothing."""
-    encryption = None
-    if settings.encryption is not None:
-        kms = settings.encryption == "aws:kms"
-        encryption = Encryption.managed(settings.kms_key) if kms else Encryption.service()
-    if settings.storage_class is None and encryption is None:
-        return None
-    return ObjectOptions(storage_class=settings.storage_class, encryption=encryption)
 
 
 class AWSProvider(Provider):
@@ -152,7 +143,8 @@ class AWSProvider(Provider):
         self._known = Known(_features(settings.endpoint))
         self._origin: AWSProvider | None = None
         self._version: str | None = None
-        self._defaults = _defaults(settings)
+        self._defaults = default_options(settings)
+        self._refused_classes: set[tuple[str, str]] = set()
         if settings.anonymous:
             self.features = replace(self.features, presign=False)
         self.dialect = Dialect(settings, limited=self._note_limit)
@@ -274,9 +266,12 @@ class AWSProvider(Provider):
         return reading if entry.digest is None else VerifiedReader(reading, entry.digest, call)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
+        return await in_source_class(self, key, options, partial(self._write, key, body))
+
+    async def _write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        headers = object_headers(call, self.completed(options))
+        headers = object_headers(call, options)
         odd = has_odd_segment(name)
         if odd:
             await check_name(self._requests, call, bucket, name)
@@ -312,11 +307,13 @@ class AWSProvider(Provider):
         return send_body(self._requests, call, bucket, name, {}, sent, body, judge=judge)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        return await in_source_class(self, key, options, partial(self._start_upload, key))
+
+    async def _start_upload(self, key: str, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         query, dialect, requests = {"uploads": ""}, self.dialect, self._requests
         await check_name(requests, call, bucket, name)
-        options = self.completed(options)
         copied = options.copied_from is not None
         headers = await upload_headers(self, call, options) if copied else object_headers(call, options)
         refused: dict[Ability, str] = {}
@@ -350,10 +347,6 @@ class AWSProvider(Provider):
             checksums = False
         full = checksums and checksum_type(response.headers) == FULL_OBJECT
         return S3Upload(self, key, upload_id, options, checksums=checksums, full=full)
-
-    def completed(self, options: ObjectOptions) -> ObjectOptions:
-        """Returns options with the defaults of the settings."""
-        return options if self._defaults is None else options.with_defaults(self._defaults)
 
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions

@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 
 from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.headers import split_key
+from dxflow_async.providers.aws.headers import class_of, split_key
 from dxflow_async.providers.common.confirm import check_names, contradiction, not_the_service
 from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.common.xml_reader import MalformedXMLError, WholeParser
@@ -107,6 +107,7 @@ class _VersionListParser(WholeParser):
                 etag=parse_etag(row.get("ETag")),
                 version=row.get("VersionId"),
                 latest=row.get("IsLatest") != "false",
+                storage_class=class_of(row.get("StorageClass")),
             )
             for row in self._versions
         ]

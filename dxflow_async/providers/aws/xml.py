@@ -12,6 +12,7 @@ from functools import partial
 from urllib.parse import unquote, unquote_plus
 from xml.sax.saxutils import escape
 
+from dxflow_async.providers.aws.headers import class_of
 from dxflow_async.providers.aws.plain_objects import PlainObjects, plain_objects, timestamp_of
 from dxflow_async.providers.common.etags import opaque_tag, parse_etag
 from dxflow_async.providers.common.key_path import all_start_with
@@ -67,7 +68,7 @@ class ListParser(WholeParser):
         self._top = f"{bucket}/"
         self._prefix = prefix
         self._encoded = False
-        self._objects = PlainObjects([], [], [], [])
+        self._objects = PlainObjects([], [], [], [], [])
         self._prefixes: list[str] = []
         self._values: dict[str, str] = {}
         self.truncated = False
@@ -79,10 +80,11 @@ class ListParser(WholeParser):
         super().close()
         if self.root != "ListBucketResult":
             raise MalformedXMLError(f"<{self.root:.100}> where <ListBucketResult> was expected")
-        names, sizes, times, etags = self._objects
+        names, sizes, times, etags, kinds = self._objects
         if self.truncated and not (self.token or self._marker or names or self._prefixes):
             raise MalformedXMLError("a listing that goes on without saying where")
-        objects = ObjectColumns(self._keys(names), sizes, times, etags)
+        classes = list(map(class_of, kinds)) if any(kinds) else None
+        objects = ObjectColumns(self._keys(names), sizes, times, etags, classes)
         if not self._prefixes and self._plain in (0, len(names)):
             self.entries = objects
             return
@@ -141,7 +143,8 @@ class ListParser(WholeParser):
                 key, size = values["Key"], int(values.get("Size") or 0)
             except (KeyError, ValueError) as error:
                 raise MalformedXMLError(f"an object without a name or a size ({error})") from error
-            self._objects.add(key, size, timestamp_of(values.get("LastModified", "")), parse_etag(values.get("ETag")))
+            modified, etag = timestamp_of(values.get("LastModified", "")), parse_etag(values.get("ETag"))
+            self._objects.add(key, size, modified, etag, values.get("StorageClass"))
             self._values = {}
 
     def cut(self, text: str) -> str:

@@ -50,6 +50,7 @@ _MAX_METADATA_SIZE = 8 << 10
 Source: https://learn.microsoft.com/rest/api/storageservices/setting-and-retrieving-properties-and-metadata-for-blob-resources
 """
 
+_TIERS = ("Hot", "Cool", "Cold")
 _CRC32C = "dxflow_crc32c"
 _FOLDER = "hdi_isfolder"
 
@@ -99,6 +100,17 @@ def object_headers(call: Call, options: ObjectOptions) -> dict[str, str]:
 def tags_header(tags: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Returns the header that stores index tags with a blob."""
     return {"x-ms-tags": urlencode(list(tags), quote_via=quote)}
+
+
+def tier_of(tier: str | None, inferred: str | None) -> str | None:
+    """Returns the access tier that copies of a blob take over; None if nobody chose it, or copies cannot have it.
+
+    An archived blob cannot be read, and the tiers of page blobs and premium accounts are those of other accounts.
+
+    Args:
+        tier, inferred: as the service tells them.
+    """
+    return tier if tier in _TIERS and inferred != "true" else None
 
 
 def tag_count_of(text: str) -> int:
@@ -169,6 +181,7 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
     )
     describe(entry, {name[len(_METADATA) :]: value for name, value in headers.items() if name.startswith(_METADATA)})
     entry.tag_count = tag_count_of(headers.get("x-ms-tag-count", ""))
+    entry.storage_class = tier_of(headers.get("x-ms-access-tier"), headers.get("x-ms-access-tier-inferred"))
     if not keeps_checksums(headers.get("x-ms-blob-type")):
         entry.crc32c = None
     elif entry.crc32c is None:

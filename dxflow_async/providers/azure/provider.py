@@ -103,6 +103,8 @@ def _features(identity: CloudCredentials) -> Features:
         buckets=True,
         versions=True,
         options=frozenset(("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")),
+        copies_with_class=True,
+        storage_classes="azure",
         encryptions=frozenset(("customer", "scope")),
         conditions=True,
         object_versions=True,
@@ -189,8 +191,7 @@ class AzureProvider(LooksFirst):
 
     def _completed(self, call: Call, options: ObjectOptions) -> tuple[dict[str, str], Requests]:
         """Returns the headers of options and of the settings, and the requests that encrypt as they say."""
-        if self._defaults is not None:
-            options = options.with_defaults(self._defaults)
+        options = options.with_defaults(self._defaults)
         encryption = options.stored_encryption()
         requests = self._requests if encryption is None else self._requests.with_encryption(encryption)
         return object_headers(call, options), requests
@@ -354,8 +355,7 @@ class AzureProvider(LooksFirst):
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         container, name = split_key(call, key)
         origin = split_key(call, source.key)
-        if self._defaults is not None:
-            options = options.with_defaults(self._defaults)
+        options = options.with_defaults(self._defaults, source)
         if options.public:
             await self._check_public(call, container)
         await self._check_condition(call, key, options)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from urllib.parse import unquote
 
-from dxflow_async.providers.azure.headers import describe, keeps_checksums, tag_count_of
+from dxflow_async.providers.azure.headers import describe, keeps_checksums, tag_count_of, tier_of
 from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.common.fields import timestamp_of
 from dxflow_async.providers.common.xml_reader import PLAIN_TEXT, MalformedXMLError, Parser, WholeParser
@@ -216,6 +216,7 @@ class BlobListParser(_ListParser):
             entry.crc32c = None
         if "TagCount" in values:
             entry.tag_count = tag_count_of(values["TagCount"])
+        entry.storage_class = tier_of(values.get("AccessTier"), values.get("AccessTierInferred"))
         return entry
 
 

@@ -32,13 +32,14 @@ _log = logging.getLogger("dxflow_async.providers.gcp")
 async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, options: ObjectOptions) -> Entry:
     """Copies an object within the service, with everything that is stored with it; see `Provider.copy`.
 
-    The storage class is that of the settings or, without one, the bucket's.
+    A class other than the standard one goes along, unless the options or the settings name one. The service itself
+    stores copies in the class of the bucket.
     """
     bucket, name = provider._split(call, key)
     await provider._check_condition(call, key, options)
     path = f"{object_path(*provider._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
     query, headers, body, reached = _query(provider, source, options), None, None, None
-    storage_class = provider._completed(options).storage_class
+    storage_class = options.with_defaults(provider._defaults, source).storage_class
     if storage_class is not None:
         # A resource of the copy is stored in the place of that of the source.
         resource = await _kept_with_copy(provider, call, source, options)

@@ -43,11 +43,15 @@ STORED_FIELDS = "kind,name,bucket,size,generation,crc32c"
 """The fields requested when an object is written."""
 
 _DESCRIBED = "contentType,metadata,cacheControl,contentDisposition,contentEncoding,contentLanguage"
-ENTRY_FIELDS = f"kind,name,bucket,size,generation,timeCreated,crc32c,{_DESCRIBED}"
+ENTRY_FIELDS = f"kind,name,bucket,size,generation,timeCreated,crc32c,storageClass,{_DESCRIBED}"
 KEPT_FIELDS = f"{_DESCRIBED},customTime"
 """The fields that are copied with an object."""
 
-LIST_FIELDS = "kind,nextPageToken,prefixes,items(name,size,generation,timeCreated,timeDeleted,crc32c,metadata)"
+_LISTED = "name,size,generation,timeCreated,timeDeleted,crc32c,storageClass,metadata"
+LIST_FIELDS = f"kind,nextPageToken,prefixes,items({_LISTED})"
+
+_CLASSES = ("NEARLINE", "COLDLINE", "ARCHIVE")
+"""The classes that copies take over: all but the standard one, and its older names."""
 
 _SYSTEM = (
     ("cache_control", "cacheControl"),
@@ -118,6 +122,7 @@ def entry_of(bucket: str, resource: Mapping[str, Any]) -> Entry:
         system={option: resource[field] for option, field in _SYSTEM if resource.get(field)} or None,
         version=str(resource["generation"]) if "generation" in resource else None,
         latest=not resource.get("timeDeleted"),
+        storage_class=kind if (kind := resource.get("storageClass")) in _CLASSES else None,
     )
 
 
@@ -184,6 +189,7 @@ def entry_of_headers(key: str, headers: Mapping[str, str], size: int) -> Entry:
         },
         mtime=_seconds(headers.get(_META + _MTIME)),
         system=_system_of(headers),
+        storage_class=kind if (kind := headers.get("x-goog-storage-class")) in _CLASSES else None,
     )
 
 

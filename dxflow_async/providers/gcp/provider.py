@@ -119,6 +119,8 @@ def _features(identity: CloudCredentials, *, signs: bool) -> Features:
         buckets=True,
         versions=True,
         options=frozenset(("storage_class", *SYSTEM_OPTIONS, "encryption")),
+        copies_with_class=True,
+        storage_classes="google",
         encryptions=frozenset(("managed", "customer")),
         conditions=True,
         object_versions=True,
@@ -218,7 +220,7 @@ class GCPProvider(LooksFirst):
         return replace(page, entries=sorted(newest_first, key=lambda entry: entry.key.encode()))
 
     def _completed(self, options: ObjectOptions) -> ObjectOptions:
-        return options if self._defaults is None else options.with_defaults(self._defaults)
+        return options.with_defaults(self._defaults)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         call = Call(self.name, "list", f"/{prefix}")

@@ -129,8 +129,10 @@ def _copies(source: Place, target: Place, options: ObjectOptions) -> bool:
     features = target.provider.features
     if source.provider.origin is not target.provider.origin or not features.copy:
         return False
-    given = options.content_type is not None or options.metadata or options.named()
-    return features.copies_with_options or not given
+    if features.copies_with_options:
+        return True
+    named = [name for name in options.named() if name != "storage_class" or not features.copies_with_class]
+    return not (named or options.content_type is not None or options.metadata)
 
 
 def is_marker(entry: Entry) -> bool:

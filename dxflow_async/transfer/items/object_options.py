@@ -1,4 +1,4 @@
-"""What is stored with a copy: its media type, times and permission bits."""
+"""What is stored with a copy: its media type, times, permission bits, and what the source has."""
 
 from __future__ import annotations
 
@@ -51,6 +51,10 @@ def complete_options(
         metadata = (listed and listed.metadata) or (seen and seen.metadata) or metadata
         if metadata and destination.metadata_identifiers:
             metadata = _with_identifiers(metadata, key)
+    source_class = None
+    if source.storage_classes is not None and source.storage_classes == destination.storage_classes:
+        known = (each.storage_class for each in (listed, seen) if each is not None)
+        source_class = next((each for each in known if each is not None), None)
     headers = (seen.system if seen is not None and destination.options else None) or _NOTHING
     return ObjectOptions(
         content_type,
@@ -58,6 +62,7 @@ def complete_options(
         options.public,
         modified,
         mode,
+        source_class=source_class,
         storage_class=options.storage_class,
         cache_control=options.cache_control or headers.get("cache_control"),
         content_disposition=options.content_disposition or headers.get("content_disposition"),
