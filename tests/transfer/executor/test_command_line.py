@@ -86,15 +86,15 @@ async def test_a_coordinator_killed_in_many_rounds(weed: SeaweedFS, bucket: str,
 
 async def test_workers_end_with_their_coordinator(weed: SeaweedFS, place: str, tmp_path: Path) -> None:
     """The workers of a killed coordinator end by themselves."""
-    files = make_files(tmp_path / "files", 1500, 10_000)
+    files = make_files(tmp_path / "files", 1500)
     program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws)
     arguments = ("cp", f"{files}/", f"aws:{place}", "--processes", "2")
     if await program.kill(*arguments, when=lambda: asyncio.sleep(0.2)):
         mark = str(tmp_path / "home")
-        for _ in range(100):
+        for _ in range(400):
             if not _processes_with(mark):
                 break
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.05)
         assert not _processes_with(mark)
 
 
