@@ -40,7 +40,8 @@ ROWS = {
     "put large": "{large:.0f} MiB up",
     "get large": "{large:.0f} MiB down",
     "zarr write": "zarr: {array:.0f} MiB written in chunks of 4 MiB",
-    "zarr read": "zarr: the same read",
+    "zarr read": "zarr: the same read, into an array that is there",
+    "zarr read new": "zarr: the same read, into a new array",
 }
 
 
@@ -77,7 +78,7 @@ def _race(
     """Returns wall and CPU seconds of each run, by row and contestant."""
     job = TransferItem(operation="upload", place=place, directory=str(directory / "data"))
     figures: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    if "zarr write" not in options.rows and "zarr read" in options.rows:
+    if "zarr write" not in options.rows and any(row.startswith("zarr") for row in options.rows):
         launch(Contestant(OURS, lambda: "", _command(OURS, "zarr write", options.scale)), job, directory)
     for number in range(options.rounds):
         for row in options.rows:
@@ -106,19 +107,25 @@ def _table(
     sizes: dict[str, float],
 ) -> str:
     versions = ", ".join(f"{each} {version(each)}" for each in racers)
-    lines = [f"{versions}; medians of wall / CPU seconds\n"]
+    lines = [f"{versions}; medians of wall (in parentheses: the lower quartile) / CPU seconds\n"]
     ratios = [f"wall / {each}" for each in racers[1:]]
     lines.append(f"| doors | {' | '.join((*racers, *ratios))} |")
     lines.append("|---" * (1 + len(racers) + len(ratios)) + "|")
     for row in rows:
-        walls = [statistics.median(wall for wall, _ in figures[row, each]) for each in racers]
+        walls = [_middle([wall for wall, _ in figures[row, each]]) for each in racers]
         cells = [
-            f"{wall:.2f} / {statistics.median(cpu for _, cpu in figures[row, each]):.2f}"
-            for each, wall in zip(racers, walls, strict=True)
+            f"{wall:.2f} ({quartile:.2f}) / {statistics.median(cpu for _, cpu in figures[row, each]):.2f}"
+            for each, (wall, quartile) in zip(racers, walls, strict=True)
         ]
-        compared = [f"{walls[0] / wall:.2f}" for wall in walls[1:]]
+        compared = [f"{walls[0][0] / wall:.2f} ({walls[0][1] / quartile:.2f})" for wall, quartile in walls[1:]]
         lines.append(f"| {ROWS[row].format(**sizes)} | {' | '.join((*cells, *compared))} |")
     return "\n".join(lines) + "\n"
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the median, and the lower quartile."""
+    quartile = statistics.quantiles(values, n=4, method="inclusive")[0] if len(values) > 1 else values[0]
+    return statistics.median(values), quartile
 
 
 def _make(directory: Path, scale: float) -> dict[str, float]:

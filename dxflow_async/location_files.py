@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from contextlib import aclosing
 from functools import partial
 from itertools import groupby
 from typing import Any, Literal, Unpack, overload
@@ -220,9 +219,8 @@ class AsyncLocationFiles:
             ...     async with AsyncSession() as session:
             ...         header = await session.read_bytes("aws:/bucket/results.csv", 0, 100)
         """
-        options = {"version": version, "encryption": encryption}
-        async with aclosing(self._read(location, (start, end), storage_type, options)) as batches:
-            return b"".join([chunk async for batch in batches for chunk in batch])
+        storage, path = await self.storage_at(location, storage_type=storage_type)
+        return await storage._read_bytes(path, start, end, version=version, encryption=encryption)
 
     @overload
     def open(

@@ -219,7 +219,7 @@ class CachedFile(AbstractBufferedFile):  # type: ignore[misc]
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         end = min(end, self._file.size)
-        return bytes(self._calls.call(self._file._ranges.read, start, end)) if start < end else b""
+        return self._calls.call(self._file._ranges.read_bytes, start, end) if start < end else b""
 
 
 def _reopened(filesystem: Any, path: str, position: int, rules: Mapping[str, Any]) -> OpenedReader:

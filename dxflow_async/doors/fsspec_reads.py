@@ -42,11 +42,12 @@ class ReadCalls(BulkCalls):
             return b""
         storage, inner = await self._at(path)
         try:
-            return bytes(await storage._read_whole(inner, start, end))
+            data: bytes = await storage._read_bytes(inner, start, end)
         except PreconditionFailedError:
             if (await self._info(path))["size"] > (start or 0):
                 raise
             return b""  # the file ends before the range
+        return data
 
     async def _cat(
         self,

@@ -136,7 +136,7 @@ class ObspecStore:
             raise ConfigurationError(f"end = {end}, length = {length} is not allowed; give one of them")
         stop = end if end is not None else start + (length or 0)
         storage, top = await self._place()
-        return bytes(await storage._read_whole(top + path, start, stop))
+        return await storage._read_bytes(top + path, start, stop)
 
     async def get_ranges_async(
         self,

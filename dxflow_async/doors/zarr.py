@@ -122,7 +122,7 @@ class DxflowStore(Store):
             if end is not None and end <= start and not await self.exists(key):
                 return None
             with memory:
-                data = await storage._read_whole(path, start, end, memory.take)
+                data = await storage._read_whole(path, start, end, memory=memory.take)
         except NotFoundError:
             return None
         except PreconditionFailedError:

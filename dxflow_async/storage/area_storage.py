@@ -276,22 +276,38 @@ class AsyncAreaStorage(AreaFiles):
             >>> async with storage.read("/bucket/results.csv", 0, 100) as chunks:
             ...     head = b"".join([chunk async for chunk in chunks])
         """
-
-        async def find() -> Area:
-            return reading_area(await self._find(), path, version, encryption)
-
         from dxflow_async.storage.reading import read_object
 
+        find = partial(self._reading_area, path, version, encryption)
         return AsyncItemStream(read_object(self._resources, find, path, start, end), self._resources.owner)
 
+    async def _reading_area(self, path: str, version: str | None, encryption: Encryption | None) -> Area:
+        return reading_area(await self._find(), path, version, encryption)
+
     async def _read_whole(
-        self, path: str, start: int | None = None, end: int | None = None, memory: Memory = bytearray
+        self, path: str, start: int | None = None, end: int | None = None, *, memory: Memory
     ) -> bytearray | memoryview:
         """Returns the bytes that `read` yields, in what `memory` makes; raises as it does."""
         from dxflow_async.storage.reading import read_whole
 
         self._resources.check_open()
         return await read_whole(self._resources, self._find, path, start, end, memory)
+
+    async def _read_bytes(
+        self,
+        path: str,
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        version: str | None = None,
+        encryption: Encryption | None = None,
+    ) -> bytes:
+        """Returns the bytes that `read` yields; raises as it does."""
+        from dxflow_async.storage.reading import read_bytes
+
+        self._resources.check_open()
+        find = partial(self._reading_area, path, version, encryption)
+        return await read_bytes(self._resources, find, path, start, end)
 
     async def copy(
         self,

@@ -109,7 +109,7 @@ class AsyncStoragePath(LocationPath):
     async def read_bytes(self) -> bytes:
         """Returns all bytes of the object."""
         storage, path = await self._at()
-        return bytes(await storage._read_whole(path))
+        return await storage._read_bytes(path)
 
     async def read_text(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         """Returns the object as text.

@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from functools import partial
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, ServiceError
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.filling import WritableBytes, fill, open_reader
 from dxflow_async.streams import Memory
-from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
-from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.retry import Attempts
 
-__all__ = ["read_object", "read_whole"]
-
-_LARGE = 1 << 20
-"""Objects of this size are received by a thread, which waits for many bytes at a time; the loop wakes for any."""
-
-_BLOCK = 256 << 10
-"""How much a thread receives before it is summed and put into place, while it is still in the processor's cache."""
+__all__ = ["read_bytes", "read_object", "read_whole"]
 
 
 async def read_object(
@@ -34,7 +25,7 @@ async def read_object(
     area = await find()
     if start == end:
         return
-    reader, limit = await _opened(resources, area, path, start, end)
+    reader, limit = await open_reader(resources, area, area.key(path), start, end)
     crc, sums = 0, _sums(area, reader)
     try:
         while chunk := await (reader.read() if limit is None else limit.run(reader.read, kind="bytes")):
@@ -45,13 +36,32 @@ async def read_object(
     await _compare(resources, area, path, reader, crc if sums or reader.crc32c is not None else None)
 
 
+async def read_bytes(
+    resources: Resources,
+    find: Callable[[], Awaitable[Area]],
+    path: str,
+    start: int | None,
+    end: int | None,
+) -> bytes:
+    """Returns the bytes `[start, end)` of an object at once; see `AsyncAreaStorage.read`."""
+    made = WritableBytes(0)
+
+    def memory(size: int) -> memoryview:
+        nonlocal made
+        made = WritableBytes(size)
+        return made.view
+
+    await read_whole(resources, find, path, start, end, memory)
+    return made.finish()
+
+
 async def read_whole(
     resources: Resources,
     find: Callable[[], Awaitable[Area]],
     path: str,
-    start: int | None = None,
-    end: int | None = None,
-    memory: Memory = bytearray,
+    start: int | None,
+    end: int | None,
+    memory: Memory,
 ) -> bytearray | memoryview:
     """Returns the bytes `[start, end)` of an object at once; see `AsyncAreaStorage.read`.
 
@@ -62,33 +72,13 @@ async def read_whole(
     area = await find()
     if start == end:
         return memory(0)
-    reader, limit = await _opened(resources, area, path, start, end)
+    reader, limit = await open_reader(resources, area, area.key(path), start, end)
     sums = _sums(area, reader) or reader.crc32c is not None
-    crc, filled = 0, 0
-
-    def take(piece: memoryview) -> None:
-        nonlocal crc, filled
-        crc = crc32c(piece, crc) if sums else 0
-        end = min(filled + len(piece), len(view))
-        view[filled:end] = piece[: end - filled]
-        filled = end
-
     try:
         data = memory(reader.size)
-        view = memoryview(data)
-        threaded = limit is not None and len(data) >= _LARGE
-        block = memoryview(bytearray(_BLOCK)) if threaded else None
-        while filled < len(data):
-            if block is not None:
-                receive = partial(reader.stream_to, block, take, resources.threads.run)
-            else:
-                receive = partial(reader.readinto, view[filled:])
-            got = await (receive() if limit is None else limit.run(receive, kind="bytes"))
-            if not got:
-                raise _ended(area, path, filled, len(data))
-            if block is None:
-                crc = crc32c(view[filled : filled + got], crc) if sums else 0
-                filled += got
+        filled, crc = await fill(memoryview(data), reader, limit, resources.threads.run, sums=sums)
+        if filled < len(data):
+            raise _ended(area, path, filled, len(data))
     finally:
         await reader.aclose()
     await _compare(resources, area, path, reader, crc if sums else None)
@@ -109,18 +99,6 @@ def _checked(start: int | None, end: int | None) -> int:
     if start < 0 or (end is not None and end < start):
         raise ConfigurationError(f"range = [{start}, {end}) is not allowed; it must be 0 <= start <= end")
     return start
-
-
-async def _opened(
-    resources: Resources, area: Area, path: str, start: int, end: int | None
-) -> tuple[ResumedReader, AdaptiveLimit | None]:
-    """Returns an open read, and the limit within which its bytes are waited for."""
-    reader = ResumedReader(area.provider, area.key(path), start, end, None, None, resources.policy, Attempts())
-    # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-    limit = resources.limits.requests(area.provider)
-    with translated(area.provider):
-        await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
-    return reader, limit
 
 
 def _sums(area: Area, reader: ResumedReader) -> bool:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import TypeVar
-
 from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.pool import for_each
 from dxflow_async.exceptions import ChecksumMismatchError, ServiceError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.storage.area import Area
+from dxflow_async.storage.filling import WritableBytes, fill, open_reader
 from dxflow_async.streams import Buffer
-from dxflow_async.transfer.failures import translated
 from dxflow_async.transfer.items.checksums import stored_checksum
-from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
-from dxflow_async.transfer.retry import Attempts
 
-__all__ = ["ObjectRanges", "open_reader"]
-
-T = TypeVar("T")
+__all__ = ["ObjectRanges"]
 
 _PIECE_SIZE = 8 << 20
 """Larger ranges are read in pieces of so many bytes, several at a time."""
@@ -31,37 +23,6 @@ _SUMMED_HERE = 1 << 20
 
 _PIECES = 8
 """How many pieces of one range are read at a time."""
-
-
-async def open_reader(
-    resources: Resources, area: Area, key: str, start: int, end: int | None, entry: Entry | None = None
-) -> tuple[ResumedReader, Callable[[Callable[[], Awaitable[T]]], Awaitable[T]]]:
-    """Opens a read of `[start, end)`, which survives broken connections.
-
-    Args:
-        resources: the session's resources.
-        area, key: the object.
-        start, end: the range; with `end=None` up to the object's end.
-        entry: the version to read; None for the one that is there now.
-
-    Returns:
-        The open read, and a function that makes one step of it within the endpoint's limit.
-
-    Raises:
-        StorageError: it could not be opened.
-    """
-    resources.check_open()
-    provider, etag = area.provider, None if entry is None else entry.etag
-    reader = ResumedReader(provider, key, start, end, etag, None, resources.policy, Attempts(), entry)
-    # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-    limit = resources.limits.requests(provider)
-
-    async def directly(step: Callable[[], Awaitable[T]]) -> T:
-        return await step()
-
-    with translated(provider):
-        await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
-    return reader, directly if limit is None else partial(limit.run, kind="bytes")
 
 
 class ObjectRanges:
@@ -137,6 +98,12 @@ class ObjectRanges:
         await self.readinto(start, memoryview(buffer))
         return buffer
 
+    async def read_bytes(self, start: int, end: int) -> bytes:
+        """Returns the bytes `[start, end)` as `bytes`. Raises as `read`."""
+        memory = WritableBytes(end - start)
+        await self.readinto(start, memory.view)
+        return memory.finish()
+
     async def readinto(self, start: int, buffer: memoryview) -> None:
         """Fills the buffer with the bytes from `start` on. Raises as `read`."""
         size = len(buffer)
@@ -150,19 +117,17 @@ class ObjectRanges:
         await for_each(range(0, size, _PIECE_SIZE), piece, _PIECES)
 
     async def _fill(self, start: int, buffer: memoryview) -> None:
-        size, filled = len(buffer), 0
-        reader, step = await open_reader(self._resources, self._area, self._entry.key, start, start + size, self._entry)
+        size, resources = len(buffer), self._resources
+        reader, limit = await open_reader(resources, self._area, self._entry.key, start, start + size, self._entry)
         try:
-            while filled < size:
-                got = await step(partial(reader.readinto, buffer[filled:]))
-                if not got:
-                    raise ServiceError(
-                        f"{self._area.name} read of {self._area.path(self._entry.key)} failed: it ended after "
-                        f"{filled} of {size} bytes; read it again",
-                        provider=self._area.name,
-                        operation="read",
-                        path=self._area.path(self._entry.key),
-                    )
-                filled += got
+            filled, _ = await fill(buffer, reader, limit, resources.threads.run, sums=False)
         finally:
             await reader.aclose()
+        if filled < size:
+            path = self._area.path(self._entry.key)
+            raise ServiceError(
+                f"{self._area.name} read of {path} failed: it ended after {filled} of {size} bytes; read it again",
+                provider=self._area.name,
+                operation="read",
+                path=path,
+            )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Self
 from anyio import CancelScope
 
 from dxflow_async.concurrency.ownership import Owner
+from dxflow_async.storage.filling import WritableBytes
 from dxflow_async.streams import Buffer
 
 if TYPE_CHECKING:
@@ -122,9 +123,9 @@ class AsyncFileReader:
             ValueError: the file is closed.
         """
         rest = max(self.size - self._position, 0)
-        buffer = bytearray(rest if size is None or size < 0 else min(size, rest))
-        await self.readinto(buffer)
-        return bytes(buffer)
+        memory = WritableBytes(rest if size is None or size < 0 else min(size, rest))
+        await self.readinto(memory.view)
+        return memory.finish()
 
     async def readinto(self, buffer: Buffer) -> int:
         """Fills the buffer with the next bytes, and returns how many: fewer than its size only at the end.
