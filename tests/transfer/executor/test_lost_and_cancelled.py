@@ -111,6 +111,7 @@ class DoomedPool(ThreadPoolExecutor):
 
     def _live(self) -> None:
         while not self._worker.ended():
+            self._worker.beat(0)
             sleep(0.01)
         with suppress(FileNotFoundError):
             self.left.unlink()
