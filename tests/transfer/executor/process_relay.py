@@ -57,7 +57,7 @@ class ProcessRelay:
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
-        self._owners: dict[int, int] = {}
+        self._owners: dict[asyncio.Transport, int] = {}
         self._busy: dict[int, tuple[web.Request, Sent]] = {}
         self.sent: list[Sent] = []
         self.kills = 0
@@ -156,30 +156,42 @@ class ProcessRelay:
 
     def _owner_of(self, request: web.Request) -> int:
         """Returns the process that holds the other end of a request's connection."""
-        key = id(request.transport)
-        if key not in self._owners:
-            self._owners[key] = process_of(request)
-        return self._owners[key]
+        transport = request.transport
+        assert transport is not None
+        if transport not in self._owners:  # it is kept, so that no later connection is taken for it
+            self._owners[transport] = process_of(request)
+        return self._owners[transport]
 
 
 def process_of(request: web.BaseRequest) -> int:
     """The process of this test that sends a request; 0 if it is none of them."""
     assert request.transport is not None
-    return _process_with(_inode_of(int(request.transport.get_extra_info("peername")[1])))
+    ends = [int(request.transport.get_extra_info(end)[1]) for end in ("peername", "sockname")]
+    return _process_with(_inode_of(*ends))
 
 
-def _inode_of(port: int) -> str:
+def _inode_of(port: int, server: int) -> str:
+    """The socket with a port that is connected to the server's; connections to other places may have the same port."""
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(name).read_text().splitlines()[1:]:
             fields = line.split()
-            if int(fields[1].rpartition(":")[2], 16) == port and fields[9] != "0":
+            if [int(end.rpartition(":")[2], 16) for end in fields[1:3]] == [port, server] and fields[9] != "0":
                 return fields[9]
     return ""
 
 
 def _process_with(inode: str) -> int:
     for pid in (os.getpid(), *(child.pid for child in active_children() if child.pid is not None)):
-        with suppress(OSError):
-            if any(os.readlink(each) == f"socket:[{inode}]" for each in Path(f"/proc/{pid}/fd").iterdir()):
-                return pid
+        if f"socket:[{inode}]" in _open_files(pid):
+            return pid
     return 0
+
+
+def _open_files(pid: int) -> set[str]:
+    """What a process has open. Some of it is closed meanwhile, such as the directory that tells it."""
+    found = set[str]()
+    with suppress(OSError):
+        for each in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{each}"))
+    return found
