@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import active_children
 from pathlib import Path
@@ -57,7 +57,7 @@ class ProcessRelay:
 
     def __init__(self, upstream: str) -> None:
         self._upstream = upstream
-        self._owners: dict[asyncio.BaseTransport, int] = {}
+        self._owners: dict[asyncio.Transport, int] = {}
         self._busy: dict[int, tuple[web.Request, Sent]] = {}
         self.sent: list[Sent] = []
         self.kills = 0
@@ -158,7 +158,7 @@ class ProcessRelay:
         """Returns the process that holds the other end of a request's connection."""
         transport = request.transport
         assert transport is not None
-        if transport not in self._owners:
+        if transport not in self._owners:  # it is kept, so that no later connection is taken for it
             self._owners[transport] = process_of(request)
         return self._owners[transport]
 
@@ -166,18 +166,17 @@ class ProcessRelay:
 def process_of(request: web.BaseRequest) -> int:
     """The process of this test that sends a request; 0 if it is none of them."""
     assert request.transport is not None
-    ends = [int(request.transport.get_extra_info(name)[1]) for name in ("peername", "sockname")]
+    ends = [int(request.transport.get_extra_info(end)[1]) for end in ("peername", "sockname")]
     return _process_with(_inode_of(*ends))
 
 
-def _inode_of(port: int, to: int) -> str:
-    """The socket of a connection from one port to another; ports alone are used for several connections at a time."""
+def _inode_of(port: int, server: int) -> str:
+    """The socket with a port that is connected to the server's; connections to other places may have the same port."""
     for name in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(name).read_text().splitlines():
-            if f":{port:04X} " in line:  # there may be thousands of others
-                fields = line.split()
-                if fields[1].endswith(f":{port:04X}") and fields[2].endswith(f":{to:04X}") and fields[9] != "0":
-                    return fields[9]
+        for line in Path(name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if [int(end.rpartition(":")[2], 16) for end in fields[1:3]] == [port, server] and fields[9] != "0":
+                return fields[9]
     return ""
 
 
@@ -188,9 +187,11 @@ def _process_with(inode: str) -> int:
     return 0
 
 
-def _open_files(pid: int) -> Iterator[str]:
-    """Yields what a process has open. What it closes meanwhile is left out."""
-    with suppress(FileNotFoundError):
-        for each in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                yield os.readlink(each)
+def _open_files(pid: int) -> set[str]:
+    """What a process has open. Some of it is closed meanwhile, such as the directory that tells it."""
+    found = set[str]()
+    with suppress(OSError):
+        for each in os.listdir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.add(os.readlink(f"/proc/{pid}/fd/{each}"))
+    return found
