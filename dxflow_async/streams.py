@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, Protocol, TypeGuard
 
-__all__ = ["Body", "Buffer", "Buffered", "Memory", "Run", "StreamedBody", "Write", "chunks_of", "is_streamed"]
+__all__ = [
+    "Body",
+    "Buffer",
+    "Buffered",
+    "Memory",
+    "Run",
+    "StreamedBody",
+    "WritableBytes",
+    "Write",
+    "chunks_of",
+    "is_streamed",
+]
 
 Buffer = bytes | bytearray | memoryview
 
@@ -102,3 +114,31 @@ class Buffered:
     async def __aiter__(self) -> AsyncIterator[Buffer]:
         for chunk in self.chunks:
             yield chunk
+
+
+class WritableBytes:
+    """A `bytes` object that is filled before anybody sees it.
+
+    To fill a `bytearray`, and to copy it, would take as much memory again.
+
+    Args:
+        size: the number of bytes.
+
+    Attributes:
+        view: the memory to fill.
+
+    Example:
+        >>> memory = WritableBytes(3)
+        >>> memory.view[:] = b"abc"
+        >>> memory.finish()
+        b'abc'
+    """
+
+    def __init__(self, size: int) -> None:
+        self._file = BytesIO(bytes(size))
+        self.view = self._file.getbuffer()  # a copy, if anybody else had the bytes
+
+    def finish(self) -> bytes:
+        """Ends the view, and returns the bytes; they are copied if there still is another view of them."""
+        self.view.release()
+        return self._file.getvalue()

@@ -334,6 +334,8 @@ class Threads:
             call.error.__cause__ = error
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
             call.error = error
+        # The timer, or the thread, may know the call for long; the memory that it worked on is the caller's.
+        call.function, call.args = _ended, ()
 
     def _hand_back(self) -> None:
         self._waking = False
@@ -359,6 +361,10 @@ def _count_interruptions() -> int:
     Source: https://man7.org/linux/man-pages/man2/getrusage.2.html (ru_nivcsw)
     """
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw if sys.platform == "linux" else 0
+
+
+def _ended() -> None:
+    """Takes the place of a function that was called."""
 
 
 class _Call:

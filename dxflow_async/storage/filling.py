@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from io import BytesIO
 
 from dxflow_async.checksum import crc32c
 from dxflow_async.providers.contract import Entry, Reader
@@ -15,7 +14,7 @@ from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import Attempts
 
-__all__ = ["WritableBytes", "fill", "open_reader"]
+__all__ = ["fill", "open_reader"]
 
 _LARGE = 1 << 20
 """So many bytes are received by a thread, which waits for many at a time; the loop wakes for any."""
@@ -77,7 +76,7 @@ async def fill(
         view[filled:end] = piece[: end - filled]
         filled = end
 
-    with memoryview(memory) as view:  # a thread knows its last call, and with it the view, until it has another one
+    with memoryview(memory) as view:  # `WritableBytes` would copy what there still is a view of
         block = memoryview(bytearray(_BLOCK)) if limit is not None and len(view) >= _LARGE else None
         while filled < len(view):
             if block is not None:
@@ -91,31 +90,3 @@ async def fill(
                 crc = crc32c(view[filled : filled + got], crc) if sums else 0
                 filled += got
     return filled, crc
-
-
-class WritableBytes:
-    """A `bytes` object that is filled before anybody sees it.
-
-    To fill a `bytearray`, and to copy it, would take as much memory again.
-
-    Args:
-        size: the number of bytes.
-
-    Attributes:
-        view: the memory to fill.
-
-    Example:
-        >>> memory = WritableBytes(3)
-        >>> memory.view[:] = b"abc"
-        >>> memory.finish()
-        b'abc'
-    """
-
-    def __init__(self, size: int) -> None:
-        self._file = BytesIO(bytes(size))
-        self.view = self._file.getbuffer()  # a copy, if anybody else had the bytes
-
-    def finish(self) -> bytes:
-        """Ends the view, and returns the bytes; they are copied if there still is another view of them."""
-        self.view.release()
-        return self._file.getvalue()

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dxflow_async.checksum import crc32c
 from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, ServiceError
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.filling import WritableBytes, fill, open_reader
-from dxflow_async.streams import Memory
+from dxflow_async.storage.filling import fill, open_reader
+from dxflow_async.streams import Memory, WritableBytes
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.request import request

@@ -36,6 +36,21 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
+@pytest.mark.parametrize("call", ["run", "run_short"])
+async def test_a_finished_call_keeps_nothing(threads: Threads, call: str) -> None:
+    """The function and the arguments of a call are released before its result is there, not with a later call."""
+
+    class Argument:
+        pass
+
+    argument = Argument()
+    known = weakref.ref(argument)
+    run = getattr(threads, call)
+    assert await run(lambda given: isinstance(given, Argument), argument)
+    del argument
+    assert known() is None
+
+
 async def test_calls_from_many_tasks(threads: Threads) -> None:
     """Thousands of calls from many tasks each get their own result, by no more threads than were asked for."""
     seen = set()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
 from dxflow_async import AsyncSession, PreconditionFailedError, Settings
-from tests.doors.conftest import Tops
 
 pytest.importorskip("fsspec", reason="one of the calls is fsspec's")
 
@@ -48,7 +48,7 @@ class Reads:
 
 
 @pytest.fixture
-def top(remote: str, tops: Tops) -> str:
+def top(remote: str, tops: Callable[[str], str]) -> str:
     """A directory of the test's own, as a location."""
     kind, _, path = tops(remote).partition("/")
     return f"/{path}" if kind == "local" else f"{kind}:/{path}"

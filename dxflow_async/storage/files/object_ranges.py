@@ -7,8 +7,8 @@ from dxflow_async.concurrency.pool import for_each
 from dxflow_async.exceptions import ChecksumMismatchError, ServiceError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.filling import WritableBytes, fill, open_reader
-from dxflow_async.streams import Buffer
+from dxflow_async.storage.filling import fill, open_reader
+from dxflow_async.streams import Buffer, WritableBytes
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Self
 from anyio import CancelScope
 
 from dxflow_async.concurrency.ownership import Owner
-from dxflow_async.storage.filling import WritableBytes
-from dxflow_async.streams import Buffer
+from dxflow_async.streams import Buffer, WritableBytes
 
 if TYPE_CHECKING:
     from dxflow_async.storage.files.object_ranges import ObjectRanges
