@@ -84,7 +84,8 @@ class StoragePath(LocationPath):
         An empty directory is found by its name only where the pattern has no `**` and one segment.
 
         Args:
-            pattern: such as `"*.csv"`, `"*/x?.dat"` or `"**/*.csv"`; `**` stands for any number of directories.
+            pattern: such as `"*.csv"`, `"*/x?.dat"` or `"**/*.csv"`; `**` stands for any number of directories. A slash
+                at its end leaves out objects.
 
         Raises:
             ConfigurationError: the pattern is empty, or begins with a slash.
