@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from dxflow_async import (
     AsyncSession,
     ConfigurationError,
     PreconditionFailedError,
+    Settings,
     StorageError,
     TransferError,
 )
@@ -160,6 +162,28 @@ async def test_etags(everywhere: AsyncSession, spots: Spots, tmp_path: Path, pro
     assert not await storage.exists(path)
     with pytest.raises(PreconditionFailedError):
         await storage.delete(path, if_match=old)
+
+
+@pytest.mark.parametrize("place", ["local", "ssh"])
+async def test_etags_in_quotes(tmp_path: Path, place: str) -> None:
+    """An etag as HTTP writes it, in quotes, is the same one, also where no service compares it."""
+    with ExitStack() as stack:
+        remotes, top = {}, f"{tmp_path}/top"
+        if place == "ssh":
+            pytest.importorskip("asyncssh")
+            from tests.servers.ssh import SSHServer
+
+            remotes, top = {"lab": stack.enter_context(SSHServer.start(tmp_path / "server")).settings()}, "lab:/top"
+        async with AsyncSession(settings=Settings(home=tmp_path / "home", remotes=remotes)) as session:
+            storage, path = await session.storage_at(f"{top}/x")
+            await storage.write(path, b"one")
+            old = (await storage.stat(path)).etag
+            await storage.write(path, b"second")
+            for etag in (old, f'"{old}"'):
+                with pytest.raises(PreconditionFailedError):
+                    await storage.write(path, b"lost", if_match=etag)
+            await storage.write(path, b"third one", if_match=f'"{(await storage.stat(path)).etag}"')
+            assert (await storage.stat(path)).size == 9
 
 
 async def test_wrong_arguments(everywhere: AsyncSession, spots: Spots, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from dxflow_async.exceptions import (
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_of
 from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.common.conditions import EXISTS, REPLACED
+from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Buffer, Entry, ObjectOptions, Part, PartReceipt
 from dxflow_async.providers.local.root import Root, error_of, etag_of, refuse_special
 from dxflow_async.providers.local.temporary_files import hold_temporary, is_temporary, temporary_name
@@ -411,7 +412,7 @@ class TemporaryFile:
         found = None
         with contextlib.suppress(FileNotFoundError):
             found = etag_of(os.stat(self._target, dir_fd=directory, follow_symlinks=False))
-        if found != self._if_match:
+        if found is None or not same_etag(found, self._if_match):
             raise error_of("write", self._root.resolve(self.key), PreconditionFailedError, REPLACED)
 
     def discard(self) -> None:

@@ -23,6 +23,7 @@ from dxflow_async.providers import (
     StorageError,
     clean_up,
     crc32c,
+    same_etag,
 )
 from dxflow_async.providers.sftp.connections import Channel
 from dxflow_async.providers.sftp.errors import FULL, is_failure, is_refusal
@@ -234,7 +235,7 @@ class TemporaryFile:
         if options.if_absent and found is not None:
             raise self.call.error(AlreadyExistsError, EXISTS)
         etag = None if found is None else entry_of(self.key, found).etag
-        if not options.if_absent and etag != options.if_match:
+        if not options.if_absent and (etag is None or not same_etag(etag, options.if_match)):
             raise self.call.error(PreconditionFailedError, REPLACED)
 
     async def _take_new_name(self) -> None:
