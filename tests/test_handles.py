@@ -311,8 +311,9 @@ def test_started_calls_have_the_parameters_of_the_calls(blocking: Session, verb:
 async def test_a_traceback_ends_in_a_summary(slow: AsyncSession, tmp_path: Path, bucket: str) -> None:
     """Equal failures are grouped with their number, below the message and with what to do."""
     pairs = [(str(tmp_path / f"missing-{number}"), f"/{bucket}/x{number}") for number in range(7)]
+    (tmp_path / "there").write_bytes(b"x")  # something is done, so there is a job
     with pytest.raises(TransferError) as raised:
-        await slow.get_storage_manager().upload_many(pairs)
+        await slow.get_storage_manager().upload_many([*pairs, (str(tmp_path / "there"), f"/{bucket}/there")])
     text = "".join(traceback.format_exception(raised.value)).splitlines()
     assert text[-2].startswith("7 x ")
     assert "such as" in text[-2]
