@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Protocol, TypeGuard
@@ -116,6 +116,12 @@ class Buffered:
             yield chunk
 
 
+class _Filled(BytesIO):
+    def close(self) -> None:
+        with suppress(BufferError):  # of a read that failed, the garbage collector may come here before the view
+            super().close()
+
+
 class WritableBytes:
     """A `bytes` object that is filled before anybody sees it.
 
@@ -135,7 +141,7 @@ class WritableBytes:
     """
 
     def __init__(self, size: int) -> None:
-        self._file = BytesIO(bytes(size))
+        self._file = _Filled(bytes(size))
         self.view = self._file.getbuffer()  # a copy, if anybody else had the bytes
 
     def finish(self) -> bytes:
