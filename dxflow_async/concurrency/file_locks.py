@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 
-__all__ = ["hold_shared"]
+__all__ = ["hold_shared", "is_free"]
 
 _TRIES = 10
 
@@ -25,3 +26,24 @@ def hold_shared(descriptor: int) -> None:
             return
         else:
             return
+
+
+def is_free(path: str, lock: int) -> bool:
+    """Returns whether a file could be locked now. Where the file system has no locks, it could not.
+
+    Args:
+        path: of the file.
+        lock: `fcntl.LOCK_SH` or `fcntl.LOCK_EX`.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)

@@ -25,7 +25,7 @@ from contextlib import suppress
 from functools import cache
 from typing import NamedTuple, Self
 
-from dxflow_async.concurrency.file_locks import hold_shared
+from dxflow_async.concurrency.file_locks import hold_shared, is_free
 from dxflow_async.exceptions import DxflowError
 
 __all__ = ["CHANNEL", "Beat", "Channel", "ShardCancelledError", "WorkerChannel", "is_abandoned"]
@@ -122,19 +122,11 @@ class Channel:
     def is_held(self, number: int) -> bool:
         """Returns whether the worker of a shard that was begun may still be alive, and at it."""
         try:
-            descriptor = os.open(os.path.join(self.path, str(number)), os.O_RDWR | os.O_CLOEXEC)
+            return not is_free(os.path.join(self.path, str(number)), fcntl.LOCK_EX)
         except FileNotFoundError:
             return False
         except OSError:
             return True
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # it is held, or the file system has no locks
-            return True
-        else:
-            return False
-        finally:
-            os.close(descriptor)
 
     def forget(self, number: int) -> None:
         """Removes what is told of a shard that has ended."""
@@ -231,17 +223,9 @@ def is_abandoned(path: str) -> bool:
         path: the coordinator's directory.
     """
     try:
-        descriptor = os.open(os.path.join(path, _CALL), os.O_RDWR | os.O_CLOEXEC)
+        return is_free(os.path.join(path, _CALL), fcntl.LOCK_SH)
     except OSError:
         return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:  # it is held, or the file system has no locks
-        return False
-    else:
-        return True
-    finally:
-        os.close(descriptor)
 
 
 def _names_this_machine(path: str) -> bool:

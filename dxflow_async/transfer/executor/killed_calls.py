@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable
 
 from dxflow_async.transfer.executor.channel import CHANNEL, Beat, is_abandoned
+from dxflow_async.transfer.executor.silence import is_alive
 
 __all__ = ["workers_left_by"]
 
@@ -34,7 +35,7 @@ def workers_left_by(owner_ids: Iterable[str]) -> set[str]:
     paths = [path for each in owner_ids for path in glob.glob(f"{start}{glob.escape(each)}-*") if _was_ours(path)]
     beats = _read(paths)
     changed = began = time.monotonic()
-    while any(_is_alive(beat.pid) for beat in beats.values()):
+    while any(is_alive(beat.pid) for beat in beats.values()):
         now = time.monotonic()
         if now - changed > _SILENT_SECONDS or now - began > _MOST_SECONDS:
             break
@@ -57,13 +58,3 @@ def _read(channels: Iterable[str]) -> dict[str, Beat]:
     """Returns what workers have told of each shard."""
     found = {path: Beat.read(path) for channel in channels for path in glob.glob(os.path.join(channel, "[0-9]*"))}
     return {path: beat for path, beat in found.items() if beat is not None}
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ExecutorError
 from dxflow_async.transfer.executor.channel import Beat, Channel
 from dxflow_async.transfer.executor.seam import ShardExecutor
-from dxflow_async.transfer.executor.silence import named
+from dxflow_async.transfer.executor.silence import is_alive, named
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
@@ -148,7 +147,7 @@ class Monitor:
                     self._ending.add(pid)
             if pid in self._ending:
                 continue
-            self._hanging = {each for each in self._hanging if _exists(each)}
+            self._hanging = {each for each in self._hanging if is_alive(each)}
             if len(self._hanging) >= self._executor.workers:
                 raise ExecutorError(
                     f"all workers of the executor hang: {named(self._hanging)} was not heard of for "
@@ -159,13 +158,3 @@ class Monitor:
                 with suppress(RuntimeError):
                     shard.give_up()
         return given_up
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

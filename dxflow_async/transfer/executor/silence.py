@@ -6,6 +6,7 @@ next one, and may hold the lock of the queue that all processes of the pool read
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from contextlib import suppress
@@ -13,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
-__all__ = ["Silence", "is_stopped", "named", "processes_of"]
+__all__ = ["Silence", "is_alive", "is_stopped", "named", "processes_of"]
 
 _START_SECONDS = 60.0
 """Time for new processes to start, which import the program's main module."""
@@ -79,6 +80,17 @@ class Silence:
 def processes_of(pool: ProcessPoolExecutor) -> list[BaseProcess]:
     """Returns the processes of a pool, for which there is no public way before Python 3.14."""
     return list((pool._processes or {}).values())
+
+
+def is_alive(pid: int) -> bool:
+    """Returns whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def is_stopped(pid: int) -> bool:
