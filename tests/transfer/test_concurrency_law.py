@@ -91,3 +91,21 @@ def test_a_later_call_begins_where_the_last_one_was() -> None:
     assert found > 2 * first.limits[0]
     assert min(second.limits) >= 0.9 * found
     assert second.rate(0.1, 0.5) >= 0.85 * endpoint.best()
+
+
+def test_writes_find_that_a_service_serves_more() -> None:
+    """After a time in which more large writes only waited for each other, more are made where that has ended."""
+    clock = Clock()
+    limit = AdaptiveLimit(512, clock=clock)
+    found = []
+    for waves, seconds_of in ((30, lambda number: 0.05 * number), (120, lambda _: 0.4)):
+        for _ in range(waves):
+            permits = []
+            while (permit := limit.try_acquire(8 * MiB, writes=True)) is not None:
+                permits.append(permit)
+            clock.now += seconds_of(len(permits))
+            for permit in permits:
+                limit.release(permit)
+        found.append(limit.write_limit)
+    assert found[0] <= 12
+    assert found[1] >= 24
