@@ -18,6 +18,7 @@ from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from threading import Timer
+from time import monotonic, sleep
 from typing import Any
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, ExecutorError
@@ -276,6 +277,7 @@ class ProcessPool:
         self._pool: ProcessPoolExecutor | None = None
         self._useless = 0
         self._failed_starts = 0
+        self._failed: list[list[BaseProcess]] = []  # pools that broke before any process was heard of
         self._silence = Silence()
 
     def executor(self) -> ProcessPoolExecutor:
@@ -285,19 +287,20 @@ class ProcessPool:
             self._silence.began()
         return self._pool
 
-    def submit(self, shard: Sealed) -> Future[ShardReceipt]:
+    async def submit(self, shard: Sealed) -> Future[ShardReceipt]:
         """Hands a shard to the pool.
 
         Raises:
             ConfigurationError: this process may not start any.
             ExecutorError: as for `check`.
         """
-        try:
-            future = self._submit(shard)
-        except BrokenExecutor:
-            self.drop()
-            self.check()
-            future = self._submit(shard)
+        while True:
+            await self.check()
+            try:
+                future = self._submit(shard)
+                break
+            except BrokenExecutor:
+                self.drop()
         self._silence.waits_for(future)
         future.add_done_callback(self._ended)
         return future
@@ -322,12 +325,18 @@ class ProcessPool:
             _log.warning("no worker process was heard of for %d seconds; they are started again", hang_seconds)
             _kill(processes_of(self._pool))
 
-    def check(self) -> None:
-        """Checks that the processes can be started.
+    async def check(self) -> None:
+        """Checks that the processes can be started. Waits until it is known how those of a broken pool have ended.
 
         Raises:
             ExecutorError: several pools in a row ended before a worker did anything.
         """
+        while self._failed:
+            processes = self._failed[0]
+            failed = await asyncio.to_thread(_has_failed, processes)
+            if self._failed and self._failed[0] is processes:  # no other shard has counted it meanwhile
+                del self._failed[0]
+                self._failed_starts += failed
         if self._failed_starts < _FAILED_STARTS and self._useless <= max(_USELESS * self.count, _LEAST_USELESS):
             return
         self._failed_starts = self._useless = 0  # another call may try again
@@ -338,7 +347,7 @@ class ProcessPool:
         pool, self._pool = self._pool, None
         if pool is not None:
             if not self._silence.started:
-                self._failed_starts += any((process.exitcode or 0) > 0 for process in processes_of(pool))
+                self._failed.append(processes_of(pool))
             feeding = _calls(pool)
             pool.shutdown(wait=False, cancel_futures=True)
             _stop_feeding(feeding)
@@ -372,6 +381,17 @@ def _kill(processes: Sequence[BaseProcess]) -> None:
             process.kill()
 
 
+def _has_failed(processes: Sequence[BaseProcess]) -> bool:
+    """Returns whether a process of a broken pool ended with an error, as soon as it is known how they have ended.
+
+    A pool is told of an end before its exit code is there, and then joins its processes in a thread of its own.
+    """
+    deadline = monotonic() + _EXIT_SECONDS
+    while any(process.exitcode is None for process in processes) and monotonic() < deadline:
+        sleep(_LOOK_SECONDS)
+    return any((process.exitcode or 0) > 0 for process in processes)
+
+
 def _stop_feeding(calls: Any) -> None:
     """Lets the thread end that writes shards into the pipe to the workers, also when no worker is left to read them.
 
@@ -390,6 +410,11 @@ def _end(processes: Sequence[BaseProcess], calls: Any) -> None:
 
 _CLOSE_SECONDS = 5.0
 """Time for processes to end when their pool is closed."""
+
+_EXIT_SECONDS = 2.0
+"""Time for the processes of a broken pool to end."""
+
+_LOOK_SECONDS = 0.005
 
 _USELESS = 12
 """Shards in a row, for each process, that were lost before one was done."""
@@ -416,10 +441,9 @@ class OwnedPoolExecutor(ShardExecutor):
         return True
 
     async def submit(self, shard: Shard) -> ShardReceipt:
-        self._pool.check()
         sealed = await asyncio.to_thread(Sealed.of, shard)
         # CPython before 3.12.1 forgets all other shards if it finds a withdrawn one when the pool breaks.
-        return await result_of(self._pool.submit(sealed), withdraw=False)
+        return await result_of(await self._pool.submit(sealed), withdraw=False)
 
     def heard(self) -> None:
         self._pool.heard()

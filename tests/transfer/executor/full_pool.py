@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import signal
@@ -22,13 +23,13 @@ __all__ = ["call_queue", "full_pool", "kill_workers", "main"]
 _LARGER_THAN_A_PIPE = 300 << 10
 
 
-def full_pool() -> tuple[ProcessPool, list[Future[object]]]:
+def full_pool() -> tuple[ProcessPool, list[Future[Any]]]:
     """Returns the pool, while its thread waits for room in the pipe, and the shards."""
     with TemporaryDirectory() as directory:
         begun = Path(directory, "begun")
         pool = ProcessPool(1, sleep, Sealed.opened, Sealed.of(None))  # type: ignore[arg-type]
         shard = Sealed.of((str(begun), bytes(_LARGER_THAN_A_PIPE)))
-        futures: list[Future[object]] = [pool.submit(shard) for _ in range(4)]  # type: ignore[misc]
+        futures: list[Future[Any]] = [asyncio.run(pool.submit(shard)) for _ in range(4)]
         deadline = time.monotonic() + 60
         while not (begun.exists() and _in_pipe(pool)) and not futures[0].done() and time.monotonic() < deadline:
             time.sleep(0.02)

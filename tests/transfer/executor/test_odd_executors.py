@@ -281,10 +281,7 @@ class OneShardPool:
     def __init__(self) -> None:
         self.future: Future[ShardReceipt] = Future()
 
-    def check(self) -> None:
-        return
-
-    def submit(self, _: Sealed) -> Future[ShardReceipt]:
+    async def submit(self, _: Sealed) -> Future[ShardReceipt]:
         return self.future
 
 

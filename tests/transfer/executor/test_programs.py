@@ -50,7 +50,7 @@ def test_a_program_that_is_not_protected(tmp_path: Path, program: str) -> None:
     last = done.stderr.splitlines()[-1]
     assert "ExecutorError" in last
     assert 'protect the beginning of the program with if __name__ == "__main__":' in last
-    assert 2 <= done.stdout.count("main") <= 4
+    assert 2 <= done.stdout.count("main") <= 3  # one process of each attempt
     if program is _OWN:
         assert "processes= is not allowed while a worker process starts" in done.stderr
     assert not list(tmp_path.glob("copy/*"))
