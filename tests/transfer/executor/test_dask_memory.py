@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -59,20 +60,15 @@ class _Costly(S3Server):
         await response.prepare(request)
         await response.write(bytes(MiB))
         (address,) = await asyncio.to_thread(self.client.nthreads)
-        hoarding = asyncio.ensure_future(
-            asyncio.to_thread(self.client.run, _hoard, workers=[address], on_error="ignore", wait=False)
-        )
-        while not request.transport.is_closing():  # type: ignore[union-attr]  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        await hoarding
+        await asyncio.to_thread(self.client.run, _hoard, workers=[address], on_error="ignore")
         return response
 
 
 def _hoard() -> None:
-    """Takes memory, in a worker."""
-    import builtins
-
-    builtins.hoard = b"x" * (_LIMIT + 100 * MiB)  # type: ignore[attr-defined]
+    """Takes memory in a worker, and keeps it until the worker is ended."""
+    hoard = b"x" * (_LIMIT + 100 * MiB)
+    time.sleep(60)
+    del hoard
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -111,9 +107,11 @@ def client(server: _Costly) -> Iterator[Any]:
 async def test_a_worker_that_its_nanny_ends(server: _Costly, client: Any, tmp_path: Path) -> None:
     """It is a lost worker: another one does its shard, and what it was writing is removed."""
     server.times = 1
+    (worker,) = client.nthreads()
     async with AsyncSession(settings=Settings(home=tmp_path / "home", aws=aws_settings(server))) as session:
         report = await session.copy("aws:/bucket/source/", f"{tmp_path}/back/", executor=client)
     assert (len(report), report.failed, server.times) == (3, [], 0)
+    assert worker not in client.nthreads()
     assert sorted(content(tmp_path / "back")) == ["large", "one", "two"]
     assert not part_files(tmp_path)
 
