@@ -7,7 +7,7 @@ import os
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,8 @@ class Executors:
         cluster = distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         )
-        return self._stack.enter_context(distributed.Client(self._stack.enter_context(cluster)))
+        client = distributed.Client(self._stack.enter_context(cluster), set_as_default=False)
+        return self._stack.enter_context(closing(client))  # its own `with` has to end in the context it began in
 
 
 @pytest.fixture(scope="module")
