@@ -68,14 +68,14 @@ class Program:
         await until(lambda: bool(self.jobs) and any((self._home / "jobs").glob("*.lock")))
         await when()
 
-    async def _start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def _start(self, *arguments: str, group: bool = False) -> asyncio.subprocess.Process:
         # What a killed process held does not count.
         for lock in (self._home / "jobs").glob("*.lock"):
             lock.unlink()
         command = (sys.executable, "-m", "dxflow_async.cli", *arguments)
         pipe = asyncio.subprocess.PIPE
         return await asyncio.create_subprocess_exec(
-            *command, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe
+            *command, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=group
         )
 
 

@@ -7,13 +7,12 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from time import monotonic
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import ExecutorError
 from dxflow_async.transfer.executor.channel import Beat, Channel
 from dxflow_async.transfer.executor.seam import ShardExecutor
-from dxflow_async.transfer.executor.silence import is_alive, named
+from dxflow_async.transfer.executor.silence import WatchedTime, is_alive, named
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
@@ -58,6 +57,7 @@ class Monitor:
         self._executor = executor
         self._journal = journal
         self._hang_seconds = hang_seconds
+        self._time = WatchedTime()
         self._shards: dict[int, _Shard] = {}
         self._owners: set[str] = set()
         self._gone: list[int] = []
@@ -88,7 +88,7 @@ class Monitor:
 
     def began(self, number: int, give_up: Callable[[], object]) -> None:
         """Notes that a shard is handed out. `give_up` ends the waiting for it."""
-        self._shards[number] = _Shard(give_up, monotonic())
+        self._shards[number] = _Shard(give_up, self._time.look())
 
     def ended(self, number: int, *, kept: bool) -> Beat | None:
         """Notes that a shard has ended, and returns what was told of it. Its bytes are counted with its receipt.
@@ -122,7 +122,7 @@ class Monitor:
             if self._journal is not None:
                 self._journal.worker_began(beat.owner_id, beat.pid)
         if before is None or beat.beats != before.beats:
-            shard.changed = monotonic()
+            shard.changed = self._time.look()
             self._executor.heard()
             self._hanging.discard(beat.pid)
             self._ending.discard(beat.pid)
@@ -133,7 +133,7 @@ class Monitor:
 
     def _check(self) -> bool:
         """Gives the shards of workers that hang up; returns whether there are any."""
-        now, given_up = monotonic(), False
+        now, given_up = self._time.look(), False
         silent: dict[int, list[_Shard]] = {}
         for shard in self._shards.values():
             if shard.beat is not None and now - shard.changed >= self._hang_seconds:

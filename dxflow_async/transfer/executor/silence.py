@@ -14,10 +14,32 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
-__all__ = ["Silence", "is_alive", "is_stopped", "named", "processes_of"]
+__all__ = ["Silence", "WatchedTime", "is_alive", "is_stopped", "named", "processes_of"]
 
 _START_SECONDS = 60.0
 """Time for new processes to start, which import the program's main module."""
+
+_LONGEST_SECONDS = 0.5
+"""How long a process that looks for its workers several times a second may not look before time stops for it."""
+
+
+class WatchedTime:
+    """The time in which this process could have heard of its workers.
+
+    A program that is stopped as a whole, as by Ctrl-Z, or that gets no processor, says nothing of its workers: they
+    were not heard of because nobody listened, or could not tell anything either.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._looked_at = monotonic()
+
+    def look(self) -> float:
+        """Returns the seconds until now."""
+        now = monotonic()
+        self._seconds += min(now - self._looked_at, _LONGEST_SECONDS)
+        self._looked_at = now
+        return self._seconds
 
 
 class Silence:
@@ -25,6 +47,7 @@ class Silence:
 
     def __init__(self) -> None:
         self._out: set[Future[Any]] = set()
+        self._time = WatchedTime()
         self._heard_at = 0.0
         self._started = False
 
@@ -36,12 +59,12 @@ class Silence:
     def began(self) -> None:
         """Notes that the processes are started anew."""
         self._started = False
-        self._heard_at = monotonic()
+        self._heard_at = self._time.look()
 
     def waits_for(self, future: Future[Any]) -> None:
         """Notes a shard that is handed to the pool."""
         if not self._out:
-            self._heard_at = monotonic()
+            self._heard_at = self._time.look()
         self._out.add(future)
         future.add_done_callback(self._ended)
 
@@ -49,19 +72,19 @@ class Silence:
         """Notes that nobody waits for a shard any more. A silence begins anew, since its worker may be the reason."""
         if future in self._out:
             self._out.discard(future)
-            self._heard_at = monotonic()
+            self._heard_at = self._time.look()
 
     def heard(self) -> None:
         """Notes that a process was heard of."""
         self._started = True
-        self._heard_at = monotonic()
+        self._heard_at = self._time.look()
 
     def ended(self, hang_seconds: float) -> bool:
         """Returns whether a pool is silent for so long, though shards wait. The next silence begins then."""
         seconds = hang_seconds if self._started else max(hang_seconds, _START_SECONDS)
-        if not self._out or monotonic() - self._heard_at <= seconds:
+        if not self._out or self._time.look() - self._heard_at <= seconds:
             return False
-        self._heard_at = monotonic()
+        self._heard_at = self._time.look()
         return True
 
     def is_shared(self, pool: ProcessPoolExecutor) -> bool:
@@ -73,7 +96,7 @@ class Silence:
     def _ended(self, future: Future[Any]) -> None:
         self._out.discard(future)
         if not future.cancelled():
-            self._heard_at = monotonic()
+            self._heard_at = self._time.look()
             self._started = self._started or not isinstance(future.exception(), BrokenExecutor)
 
 

@@ -6,13 +6,14 @@ import asyncio
 import json
 import os
 import random
+import signal
 from pathlib import Path
 
 import pytest
 
 from dxflow_async import ConfigurationError
 from dxflow_async.cli.workers import OnWorkers
-from tests.faults.killed_processes import Program
+from tests.faults.killed_processes import Program, until
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
@@ -82,6 +83,26 @@ async def test_a_killed_coordinator(weed: SeaweedFS, bucket: str, place: str, tm
 async def test_a_coordinator_killed_in_many_rounds(weed: SeaweedFS, bucket: str, place: str, tmp_path: Path) -> None:
     """The same ten times."""
     await kill_and_resume(weed, bucket, place, tmp_path, 10, random.Random(6))
+
+
+@pytest.mark.long
+async def test_a_command_that_is_stopped_and_goes_on(weed: SeaweedFS, place: str, tmp_path: Path) -> None:
+    """After Ctrl-Z and `fg`, minutes later, the workers of a command are where they were: none is taken for lost."""
+    files = make_files(tmp_path / "files", 6000)
+    program = Program(tmp_path / "home", settings_for(weed, tmp_path).aws, stall_timeout=1)
+    process = await program._start("cp", f"{files}/", f"aws:{place}", "--processes", "2", group=True)
+    await until(lambda: any((tmp_path / "home/jobs").glob("*.sqlite3")))
+    await asyncio.sleep(0.5)
+    assert process.returncode is None
+    os.killpg(process.pid, signal.SIGSTOP)
+    await asyncio.sleep(6)  # a worker that is silent for 5 seconds hangs
+    os.kill(process.pid, signal.SIGCONT)
+    await asyncio.sleep(0.5)  # the coordinator looks before its workers are back
+    os.killpg(process.pid, signal.SIGCONT)
+    _, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert b"not heard of" not in errors
+    assert not program.jobs
 
 
 async def test_workers_end_with_their_coordinator(weed: SeaweedFS, place: str, tmp_path: Path) -> None:

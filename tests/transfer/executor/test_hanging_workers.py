@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, wait
 from multiprocessing import get_context
@@ -45,7 +46,7 @@ def patience(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[float
     It is a function that changes how soon.
     """
     monkeypatch.setattr(transfer_service, "_HANGS", 0)
-    monkeypatch.setattr(transfer_service, "_LEAST_HANG_SECONDS", 2.0)
+    monkeypatch.setattr(transfer_service, "_LEAST_HANG_SECONDS", 1.0)
     monkeypatch.setattr(dispatcher, "_END_SECONDS", 0.5)
     (tmp_path / "calls").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "calls"))
@@ -285,6 +286,29 @@ async def test_all_shards_of_a_process_are_given_up() -> None:
     channel.close(abandoned=False)
     threads.close()
     assert set(given_up) == {1, 2}
+
+
+async def test_a_program_that_is_stopped_as_a_whole(caplog: pytest.LogCaptureFixture) -> None:
+    """Time in which the coordinator does not run either, as after Ctrl-Z, is no silence of its workers."""
+    threads, channel = Threads(2), Channel.create("0" * 8)
+    given_up: list[int] = []
+    monitor = Monitor(channel, threads, Meter(), FuturesExecutor(_Two(), None, None), None, 1.0)  # type: ignore[arg-type]
+    monitor.began(1, lambda: given_up.append(1))
+    worker = WorkerChannel(channel.path, 1, "0" * 8)
+    worker.beat(1)
+    watching = asyncio.ensure_future(monitor.watch())
+    while monitor._shards[1].beat is None:  # noqa: ASYNC110
+        await asyncio.sleep(0.05)
+    time.sleep(1.2)  # noqa: ASYNC251 - both are stopped
+    for _ in range(3):
+        await asyncio.sleep(0.1)  # the coordinator looks before the worker is back
+        worker.beat(1)
+    watching.cancel()
+    worker.close()
+    channel.close(abandoned=False)
+    threads.close()
+    assert not given_up
+    assert not caplog.records
 
 
 class _Two:
