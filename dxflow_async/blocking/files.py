@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import codecs
 import io
+import logging
 import warnings
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from dxflow_async.storage.files.opening import OpenOptions, OpenRules, check_mode
+from dxflow_async.storage.files.raised_blocks import block_has_raised, raised_blocks
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
@@ -31,6 +33,8 @@ __all__ = [
     "text_writer",
     "writer",
 ]
+
+_log = logging.getLogger("dxflow_async.storage")
 
 T = TypeVar("T")
 
@@ -139,8 +143,20 @@ class RawWriter(io.RawIOBase):
 class FileWriter(io.BufferedWriter):
     """A binary file open for writing.
 
-    It is stored when it is closed, but not after an exception in its `with` block.
+    It is stored when it is closed, but not after an exception in its `with` block, or in that of what closes it.
     """
+
+    def __init__(self, raw: RawWriter, buffer_size: int) -> None:
+        super().__init__(raw, buffer_size)
+        self._raised_before = raised_blocks()
+
+    def close(self) -> None:
+        """Stores the file. A second call does nothing."""
+        if not self.closed and block_has_raised(self._raised_before):
+            _log.info("%s is not stored: the block that wrote it has raised", _raw(self).name)
+            self.discard()
+        else:
+            super().close()
 
     def discard(self, *, wait: bool = True) -> None:
         """Closes the file, and stores nothing.
@@ -149,7 +165,7 @@ class FileWriter(io.BufferedWriter):
             wait: whether to return only after the upload has been ended.
         """
         _raw(self).discard(wait=wait)
-        self.close()
+        super().close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -20,7 +20,6 @@ from fsspec.asyn import AsyncFileSystem, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.core import get_compression
 
-from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.doors.fsspec_bulk import (
     base_of,
     inner_path,
@@ -31,11 +30,10 @@ from dxflow_async.doors.fsspec_bulk import (
     of_progress,
     raise_own_error,
 )
+from dxflow_async.doors.fsspec_directories import DirectoryCalls
 from dxflow_async.doors.fsspec_files import CachedFile, FileSystemCalls, OpenedReader, OpenedWriter, layered
-from dxflow_async.doors.fsspec_reads import ReadCalls
 from dxflow_async.doors.loop_sessions import LoopSessions
 from dxflow_async.exceptions import (
-    AlreadyExistsError,
     ConfigurationError,
     NotFoundError,
     UnitNotFoundError,
@@ -76,7 +74,7 @@ class _InstanceCache(type(AsyncFileSystem)):  # type: ignore[misc]
         return super().__call__(*args, **options)
 
 
-class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
+class DxflowFileSystem(DirectoryCalls, metaclass=_InstanceCache):
     """All storage of a session as a file system, for blocking and for asynchronous callers.
 
     Args:
@@ -299,39 +297,11 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
 
     mv_file = sync_wrapper(_mv_file)
 
-    # Deleting, and directories
+    # Deleting
 
     async def _rm_file(self, path: str, **_: Any) -> None:
         storage, inner = await self._at(self._strip_protocol(path))
         await storage.delete(inner)
-
-    async def _mkdir(self, path: str, create_parents: bool = True, **_: Any) -> None:  # noqa: FBT002
-        path = self._strip_protocol(path)
-        if not await self._has_directories(path):
-            return  # a directory is there with its first object, and buckets are made elsewhere
-        if await self._exists(path):
-            raise AlreadyExistsError(f"mkdir of {path} failed: it exists; choose another name", operation="mkdir")
-        parent = path.rpartition("/")[0]
-        if not create_parents and not await self._isdir(parent):
-            raise NotFoundError(f"mkdir of {path} failed: there is no directory {parent}; make it", operation="mkdir")
-        await self._make(path)
-
-    async def _makedirs(self, path: str, exist_ok: bool = False) -> None:  # noqa: FBT002
-        path = self._strip_protocol(path)
-        if not await self._has_directories(path):
-            return
-        if not exist_ok and await self._exists(path):
-            raise AlreadyExistsError(f"makedirs of {path} failed: it exists; set exist_ok", operation="makedirs")
-        await self._make(path)
-
-    async def _rmdir(self, path: str) -> None:
-        path = self._strip_protocol(path)
-        if not await self._has_directories(path):
-            return
-        if await self._ls(path, detail=False):
-            raise OSError(f"rmdir of {path} failed: the directory is not empty; delete it with recursive=True")
-        storage, inner = await self._at(path)
-        await storage.delete(f"{inner}/")
 
     # Opening
 
@@ -426,16 +396,6 @@ class DxflowFileSystem(ReadCalls, metaclass=_InstanceCache):
         if storage is None:
             storage = storages[base] = session.get_storage_manager().at(base, storage_type=self._storage_type)
         return storage, inner_path(path)
-
-    async def _has_directories(self, path: str) -> bool:
-        if is_top(path):
-            return False
-        storage, _ = await self._at(path)
-        return bool((await storage._find()).provider.features.directories)
-
-    async def _make(self, path: str) -> None:
-        storage, inner = await self._at(path)
-        await AsyncUnitStorage(storage._transfers, storage._find).mkdir(inner)
 
     def _write_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arguments of a call that writes."""

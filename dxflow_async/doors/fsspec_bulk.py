@@ -18,11 +18,12 @@ from functools import partial
 from itertools import compress
 from typing import Any, TypedDict
 
-from fsspec.asyn import sync_wrapper
+from fsspec.asyn import sync, sync_wrapper
 from fsspec.callbacks import DEFAULT_CALLBACK, Callback
 
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.config.working_directory import absolute_path
+from dxflow_async.doors.fsspec_caches import dropped_of_cache
 from dxflow_async.doors.fsspec_names import NameCalls, call_as_written
 from dxflow_async.exceptions import StorageError, TransferError, UnsafePathError, UnsupportedError
 from dxflow_async.models import Progress, TransferReport, TransferResult
@@ -153,6 +154,11 @@ class BulkCalls(NameCalls):
         files.end()
         _raise_first(failed)
 
+    def put(self, lpath: Any, rpath: Any, *args: Any, **options: Any) -> None:
+        """See `_put`. A file of a cache whose `with` block has raised is not stored."""
+        if not dropped_of_cache():
+            sync(self.loop, self._put, lpath, rpath, *args, **options)
+
     async def _get(
         self,
         rpath: Any,
@@ -229,8 +235,9 @@ class BulkCalls(NameCalls):
         await self._copy_pairs(call, stored)
         await self._delete(files)
         for each in sorted(directories, reverse=True):
-            with contextlib.suppress(OSError):  # something is left in it
-                await self._rmdir(each)
+            if await self._has_directories(each):
+                with contextlib.suppress(OSError):  # something is left in it
+                    await self._rmdir(each)
 
     mv = sync_wrapper(_mv)
 

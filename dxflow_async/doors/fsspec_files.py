@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import sys
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
-from types import FrameType
 from typing import Any, TypeVar
 
 from fsspec.asyn import sync
 from fsspec.compression import compr
-from fsspec.core import OpenFile
+from fsspec.core import OpenFile, OpenFiles
 from fsspec.spec import AbstractBufferedFile
 
 from dxflow_async.blocking.files import (
@@ -25,6 +23,7 @@ from dxflow_async.blocking.files import (
     RawWriter,
     TextWriter,
 )
+from dxflow_async.storage.files.raised_blocks import exit_with_error
 from dxflow_async.storage.files.reader import AsyncFileReader
 from dxflow_async.storage.files.writer import AsyncFileWriter
 
@@ -32,8 +31,8 @@ __all__ = ["CachedFile", "FileSystemCalls", "OpenedReader", "OpenedWriter", "lay
 
 T = TypeVar("T")
 
-_DEPTH = 8
-"""How many calls above `close` are looked at: a text file and a compressor may lie between."""
+_OPEN_FILE_EXITS = {OpenFile.__exit__.__code__, OpenFiles.__exit__.__code__}
+"""What ends the blocks of `fsspec.open` and `fsspec.open_files`."""
 
 
 class FileSystemCalls:
@@ -85,8 +84,6 @@ class OpenedReader(FileReader):
 class OpenedWriter(FileWriter):
     """A file open for writing; in a transaction, `commit` stores it, and not `close`.
 
-    `fsspec.open` closes its files also after an exception in its `with` block; nothing is stored then.
-
     Attributes:
         layer: the text or compressed file above it, if there is one.
         fs: the file system.
@@ -104,12 +101,16 @@ class OpenedWriter(FileWriter):
         self.path = path
         self.layer: weakref.ref[io.IOBase] | None = None
 
-    def close(self) -> None:
-        """Stores the file. A second call does nothing."""
-        if not self.closed and _block_raised():
-            self.discard()
-        else:
-            super().close()
+    def write(self, data: Any) -> int:
+        """Writes bytes, and returns how many.
+
+        An archive is closed after the block of its member, and only then ends the file. So the last bytes of a member
+        whose block has raised discard the file.
+        """
+        if exit_with_error(_OPEN_FILE_EXITS):
+            raw: Any = self.raw
+            raw.discard()
+        return super().write(data)
 
     def commit(self) -> None:
         """Stores a file of a transaction, and closes it first if it is open."""
@@ -226,15 +227,3 @@ def _reopened(filesystem: Any, path: str, position: int, rules: Mapping[str, Any
     file: OpenedReader = filesystem.open(path, **rules)
     file.seek(position)
     return file
-
-
-def _block_raised() -> bool:
-    """Whether `fsspec.open` closes the file because its `with` block raised: it tells the file nothing of that."""
-    frame: FrameType | None = sys._getframe(1)
-    for _ in range(_DEPTH):
-        if frame is None:
-            break
-        if frame.f_code is OpenFile.__exit__.__code__:
-            return any(frame.f_locals.get("args", ()))
-        frame = frame.f_back
-    return False

@@ -9,6 +9,7 @@ import pickle
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,10 @@ def test_an_error_stores_nothing(storage: AreaStorage, top: str) -> None:
         assert file.closed
     with pytest.raises(TypeError), storage.open(f"{top}/x", "w") as text:
         text.write("half" if text.write("half") != 4 else b"half")  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError), storage.open(f"{top}/x", "wb") as below, io.TextIOWrapper(below) as above:
+        above.write(str(1 // (above.write("half") - 4)))
+    with pytest.raises(ZeroDivisionError), closing(storage.open(f"{top}/x", "w")) as closed:
+        closed.write(str(1 // (closed.write("half") - 4)))
     dropped = storage.open(f"{top}/x", "wb")
     dropped.write(b"half")
     with pytest.warns(ResourceWarning, match="nothing is stored"):  # noqa: PT031 - dropped, then collected

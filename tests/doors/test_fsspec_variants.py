@@ -432,3 +432,62 @@ def test_facts(fs: DxflowFileSystem, top: str, remote: str) -> None:
     for place in ("nope", "nope/bucket/x"):
         with pytest.raises(ConfigurationError, match="nope"):
             fs.exists(place)
+
+
+def test_directories(fs: DxflowFileSystem, top: str, remote: str) -> None:
+    """Directories are made where they are real; elsewhere they need their bucket, and nothing else."""
+    fs.pipe_file(f"{top}/x", b"x")
+    fs.mkdir(f"{top}/d")
+    fs.makedirs(f"{top}/d/e", exist_ok=True)
+    fs.makedirs(top, exist_ok=True)
+    real = remote in ("local", "unit")
+    assert fs.isdir(f"{top}/d/e") == real
+    if real:
+        with pytest.raises(FileExistsError):
+            fs.mkdir(f"{top}/d")
+        with pytest.raises(FileNotFoundError):
+            fs.mkdir(f"{top}/none/d", create_parents=False)
+        with pytest.raises(OSError, match="not empty"):
+            fs.rmdir(f"{top}/d")
+    with pytest.raises(OSError, match="not empty"):
+        fs.rmdir(top)
+    with pytest.raises(NotADirectoryError):
+        fs.rmdir(f"{top}/x")
+    fs.rmdir(f"{top}/d/e")
+    fs.rmdir(f"{top}/d")
+    assert not fs.exists(f"{top}/d")
+    assert fs.cat_file(f"{top}/x") == b"x"
+
+
+def test_buckets(fs: DxflowFileSystem, top: str, remote: str) -> None:
+    """Buckets are neither created nor deleted, and no call says otherwise."""
+    if remote in ("local", "unit"):
+        pytest.skip("it has no buckets")
+    bucket, new = "/".join(top.split("/")[:2]), f"{remote}/no-such-bucket-{top[-8:]}"
+    for make in (fs.mkdir, fs.makedirs):
+        for place in (bucket, remote):
+            with pytest.raises(FileExistsError):
+                make(place)
+        with pytest.raises(UnsupportedError, match="service"):
+            make(new)
+        with pytest.raises(FileNotFoundError, match="no bucket"):
+            make(f"{new}/d")
+    fs.makedirs(bucket, exist_ok=True)
+    fs.makedirs(remote, exist_ok=True)
+    for place in (bucket, new, remote, ""):
+        with pytest.raises(UnsupportedError):
+            fs.rmdir(place)
+    assert not fs.exists(new)
+
+
+def test_directories_with_markers(top: str, settings: Any, remote: str, request: pytest.FixtureRequest) -> None:
+    """An empty object that stands for a directory is removed with it."""
+    if remote != "aws":
+        pytest.skip("one service shows it")
+    moto: MotoServer = request.getfixturevalue("moto")
+    fs = DxflowFileSystem(settings=settings)
+    _, bucket, name = top.split("/")
+    moto.client.put_object(Bucket=bucket, Key=f"{name}/")
+    assert fs.isdir(top)
+    fs.rmdir(top)
+    assert not fs.exists(top)

@@ -8,6 +8,7 @@ import io
 import os
 import random
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import pytest
@@ -202,10 +203,23 @@ async def test_an_error_stores_nothing(cloud: Account, size: int, weed: object, 
             await file.write(bytes(size))
             raise error
 
-    with pytest.raises(ZeroDivisionError):
-        await fail(ZeroDivisionError())
-    with pytest.raises(asyncio.CancelledError):
-        await fail(asyncio.CancelledError())
+    async def fail_in_closing(error: BaseException) -> None:
+        async with aclosing(await cloud.storage.open(path, "wb")) as file:
+            await file.write(bytes(size))
+            raise error
+
+    async def fail_in_stack(error: BaseException) -> None:
+        async with AsyncExitStack() as stack:
+            file = await cloud.storage.open(path, "wb")
+            stack.push_async_callback(file.aclose)
+            await file.write(bytes(size))
+            raise error
+
+    for block in (fail, fail_in_closing, fail_in_stack):
+        with pytest.raises(ZeroDivisionError):
+            await block(ZeroDivisionError())
+        with pytest.raises(asyncio.CancelledError):
+            await block(asyncio.CancelledError())
     file = await cloud.storage.open(path, "wb")
     await file.write(bytes(size))
     with pytest.warns(ResourceWarning, match="nothing is stored"):  # noqa: PT031 - dropped, then collected

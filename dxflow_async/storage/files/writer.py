@@ -15,6 +15,7 @@ from anyio import CancelScope
 
 from dxflow_async.concurrency.ownership import Owner
 from dxflow_async.models import TransferReport
+from dxflow_async.storage.files.raised_blocks import block_has_raised, raised_blocks
 from dxflow_async.streams import Buffer
 
 __all__ = ["AsyncFileWriter"]
@@ -31,8 +32,8 @@ Store = Callable[[AsyncIterator[bytes]], Awaitable[TransferReport]]
 class AsyncFileWriter:
     """A binary file open for writing; `AsyncAreaStorage.open` returns it for the modes `"wb"` and `"xb"`.
 
-    The object appears, whole, when the file is closed. When the body of `async with` raises, or the file is never
-    closed, nothing is stored. One task at a time may use it.
+    The object appears, whole, when the file is closed. When the body of `async with`, of the file or of what closes it,
+    raises, or the file is never closed, nothing is stored. One task at a time may use it.
 
     Attributes:
         name: the path, as it was given.
@@ -52,6 +53,7 @@ class AsyncFileWriter:
         self.closed = False
         self.report: TransferReport | None = None
         self._owner = owner
+        self._raised_before = raised_blocks()
         self._buffer = bytearray()
         self._written = 0
         self._pipe = _Pipe()
@@ -120,6 +122,9 @@ class AsyncFileWriter:
             self.closed = True
             return
         self._owner.check_place()
+        if block_has_raised(self._raised_before):  # as `contextlib.aclosing` closes it
+            await self.discard()
+            return
         try:
             await self._send()
             self._pipe.end()
