@@ -38,6 +38,9 @@ _MAY_LOSE = 0.1
 _PAYS_WELL = 0.7
 """A step up by which goodput grows by this share of it begins a new slow start."""
 
+_MOST_GAIN = 1.25
+"""A step up by a factor gains at most this many times as much: more than that was a burst, such as buffers hold."""
+
 _LONGEST_HOLD = 64
 """The most windows between two steps up of which the first did not pay."""
 
@@ -148,6 +151,8 @@ class ConcurrencyLaw:
                 and _pays(step.limit, step.goodput, self.limit, goodput, _PAYS_WELL)
             )
             if self._doubles:
+                if quick is None:  # goodput alone decides, and a burst would let the next step seem to gain nothing
+                    goodput = min(goodput, _MOST_GAIN * step.goodput * self.limit / step.limit)
                 self._move_to(2 * self.limit, goodput)
         elif not self._doubted:
             self._doubted = True

@@ -19,6 +19,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from itertools import chain
 from time import monotonic
 
 import anyio
@@ -38,18 +39,16 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import CopyRefusedError, Part, PartLimitError, RangeIgnoredError
-from dxflow_async.security.redaction import printable
 from dxflow_async.transfer import telemetry
 from dxflow_async.transfer.executor.shard import ItemRecord
 from dxflow_async.transfer.failures import failure_of
+from dxflow_async.transfer.item_log import is_logged, log_item
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
 
 __all__ = ["Engine", "TransferItem", "close_items"]
 
 _log = logging.getLogger("dxflow_async.transfer.engine")
-
-_items_log = logging.getLogger("dxflow_async.items")
 
 _PLANNED = 256
 """Items that the plan may be ahead of the workers. While the plan catches up, it is the only thing that runs."""
@@ -191,6 +190,7 @@ class Engine:
         self.report = TransferReport()
         self._planned = False
         self._plan_error: DxflowError | None = None
+        self._group: TaskGroup | None = None
         self._workers = 0
         self._finishing = 0
         self._max_finishing = max_finishing
@@ -201,7 +201,7 @@ class Engine:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._room: asyncio.Future[None] | None = None
         self._watch = telemetry.watch()
-        self._logs_items = _items_log.isEnabledFor(logging.INFO)
+        self._logs_items = is_logged()
 
     async def run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
         """Transfers all items and reports on each of them.
@@ -219,6 +219,11 @@ class Engine:
     def left(self) -> int:
         """Items that are planned and have not ended."""
         return self._meter.left
+
+    def call_workers(self) -> None:
+        """Starts workers after `max_workers` has risen, instead of when a part ends, which may take long."""
+        if self._group is not None and (self._open or self._new):
+            self._call_worker(self._group)
 
     def note_planned(self, item: TransferItem) -> None:
         """Notes that an item is planned, before the engine gets it, or when a worker of an executor gets it."""
@@ -241,7 +246,7 @@ class Engine:
         if result.error is not None:
             _log.info("%s", result.error, extra={"fields": result.error.fields()})
         if self._logs_items:
-            _log_item(result)
+            log_item(result)
         self.report.note(result)
         self._meter.done(result)
         if self._journal is not None:
@@ -250,8 +255,11 @@ class Engine:
     async def _run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
         started = monotonic()
         try:
-            async with open_task_group() as group:
-                await self._plan(items, group)
+            try:
+                async with open_task_group() as self._group:
+                    await self._plan(items, self._group)
+            finally:
+                self._group = None
             # The tasks of a cancelled scope may end before this one sees that it is cancelled.
             await checkpoint_if_cancelled()
         finally:
@@ -368,7 +376,7 @@ class Engine:
         first = next(running.parts)
         second = next(running.parts, None)
         if second is not None:
-            running.parts = _chain(second, running.parts)
+            running.parts = chain((second,), running.parts)
             self._open.append(running)
             self._call_worker(group)
         return first
@@ -377,7 +385,7 @@ class Engine:
         """Returns whether parts are left. They stay on offer."""
         part = next(running.parts, None)
         if part is not None:
-            running.parts = _chain(part, running.parts)
+            running.parts = chain((part,), running.parts)
         return part is not None
 
     async def _end(self, running: _Running, group: TaskGroup) -> None:
@@ -479,22 +487,7 @@ class Engine:
             failure_of(error, item.ends, "clean-up")
 
 
-def _log_item(result: TransferResult) -> None:
-    if result.error is not None:
-        _items_log.info("%s", result.error)
-    elif result.skipped is not None:
-        _items_log.info("skipped %s: %s", printable(result.source), printable(result.skipped))
-    else:
-        ends = printable(result.source), printable(result.destination)
-        _items_log.info("%s -> %s: %d bytes in %.2f s", *ends, result.bytes, result.seconds)
-
-
 async def close_items(items: AsyncIterator[TransferItem]) -> None:
     """Closes the plan now, instead of whenever it is garbage collected."""
     if isinstance(items, AsyncGenerator):
         await clean_up(items.aclose(), _ABORT_SECONDS)
-
-
-def _chain(first: Part, rest: Iterator[Part]) -> Iterator[Part]:
-    yield first
-    yield from rest

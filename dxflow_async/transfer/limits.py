@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dxflow_async.concurrency.descriptors import Descriptors
@@ -33,6 +34,7 @@ class Limits:
         calls: how many calls transfer items now. They share the workers.
         stream_memory: how much of the memory streams of unknown length may reserve.
         landing: counts the reads that are being written.
+        watchers: called when more workers may run than before.
     """
 
     max_concurrency: int
@@ -45,7 +47,8 @@ class Limits:
     bandwidth: Bandwidth | None = field(init=False)
     endpoints: dict[str, AdaptiveLimit] = field(default_factory=dict)
     landing: Landing = field(init=False, default_factory=Landing)
-    _workers: int = field(init=False)
+    watchers: set[Callable[[], None]] = field(init=False, default_factory=set)
+    _workers: int = field(init=False, default=0)
     _most_workers: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,8 +103,12 @@ class Limits:
 
     def count_workers(self) -> None:
         """Counts the workers anew after a limit has changed."""
+        before = self._workers
         widest = max([INITIAL + LARGE_INITIAL, *(limit.places for limit in self.endpoints.values())])
         self._workers = min(min(widest, self.max_concurrency) + _READ_AHEAD, self._most_workers)
+        if self._workers > before:
+            for watcher in tuple(self.watchers):
+                watcher()
 
     @property
     def largest_part(self) -> int:

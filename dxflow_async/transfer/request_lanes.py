@@ -286,6 +286,9 @@ class ReadLane(Lane):
         now = self._clock()
         if now < self._since or self._stale:
             return False
+        if self.gate.inside > self.gate.capacity:  # after a step down, its effect comes when enough of them have ended
+            self._flows, self._bytes = False, 0
+            return False
         if not self._flows:  # the time until the first bytes was that of connections and requests
             self._flows = True
             self._since, self._ends_at = now, now + self._shortest_window

@@ -270,10 +270,12 @@ class TransferCall:
             self._handle.report = self.report
             self._handle.reports.append(self.report)
         limits.calls += 1
+        limits.watchers.add(engine.call_workers)
         try:
             report = await (self._run(engine, items) if journal is None else self._recorded(journal, engine, items))
         finally:
             limits.calls -= 1
+            limits.watchers.discard(engine.call_workers)
         report.concurrency = limits.concurrency()
         meter.close()
         return raise_failures(report)

@@ -106,12 +106,14 @@ class CappedConnections:
         link: bytes per second of all together.
         latency: seconds until a part begins to move.
         writes: whether parts are sent. Then buffers on the way may take them at any speed.
+        burst: bytes that a connection moves at once, before it rests until they are within its cap.
     """
 
     cap: float
     link: float
     latency: float
     writes: bool = False
+    burst: int = 0
 
     def run(self, seconds: float, *, fixed: int | None = None) -> Run:
         """Keeps as many parts in flight as the limit allows, or `fixed`."""
@@ -122,15 +124,22 @@ class CappedConnections:
             while (permit := limit.try_acquire(8 * MiB, writes=self.writes)) is not None:
                 parts.append(_Part(clock.now + self.latency, permit, 8 * MiB if self.writes else 0))
             moving = [part for part in parts if part.begins <= clock.now]
-            step = 0.002 * min(self.cap, self.link / max(1, len(moving)))
+            step = 0.002 * min(self.link if self.burst else self.cap, self.link / max(1, len(moving)))
+            done = 0.0
             for part in moving:
-                part.move(step, limit.moved)
+                size = min(step, self._allowed(clock.now - part.begins) - part.moved) if self.burst else step
+                done += size
+                part.move(size, limit.moved)
                 if part.left <= 0:
                     parts.remove(part)
                     limit.release(part.permit)
-            run.note(clock.now, step * len(moving), limit.write_limit if self.writes else limit.read_limit)
+            run.note(clock.now, done, limit.write_limit if self.writes else limit.read_limit)
             clock.now += 0.002
         return run
+
+    def _allowed(self, seconds: float) -> float:
+        """Returns how many bytes of a part may have moved by then."""
+        return self.burst * (1 + seconds * self.cap // self.burst)
 
     def best(self) -> float:
         """Returns the bytes per second at the best fixed number in flight."""
@@ -154,11 +163,15 @@ class _Part:
         self.begins = begins
         self.permit = permit
         self.left = 8.0 * MiB
+        self.moved = 0.0
         self._uncounted = float(ahead)
         self._to_count = 8 * MiB
 
     def move(self, size: float, count: Callable[[int], None]) -> None:
+        if not size:
+            return
         self.left -= size
+        self.moved += size
         self._uncounted += size
         if self._uncounted >= 256 * KiB or self.left <= 0:
             counted = min(int(self._uncounted), self._to_count)

@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
+from dxflow_async import Settings
 from dxflow_async.exceptions import (
     ChecksumMismatchError,
     ConfigurationError,
@@ -18,9 +20,12 @@ from dxflow_async.exceptions import (
 from dxflow_async.models import Progress, TransferReport, TransferResult
 from dxflow_async.providers.contract import Part
 from dxflow_async.transfer import engine, progress
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.engine import Engine, TransferItem
+from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.plan import split
 from dxflow_async.transfer.progress import Meter
+from dxflow_async.transfer.resources import Resources
 from tests.sessions import tasks
 
 pytestmark = pytest.mark.every_loop
@@ -226,6 +231,47 @@ async def test_jobs_that_end_the_plan_are_done_by_fewer_workers(pool: Pool) -> N
     async with asyncio.timeout(30):
         report = await Engine(lambda: allowed, Meter()).run(plan())
     assert [result.source for result in report] == ["many", "last"]
+
+
+async def test_more_workers_start_while_parts_are_under_way(pool: Pool) -> None:
+    """When more workers are allowed, they start at once: parts may take long, and none of them has to end first."""
+    allowed = 2
+    works = Engine(lambda: allowed, Meter())
+    running = asyncio.ensure_future(works.run(plan_of(FakeItem(pool, "large", parts=40, turns=1_000_000))))
+    await _turn_until(lambda: pool.at_work == 2)
+    allowed = 9
+    works.call_workers()
+    await _turn_until(lambda: pool.at_work == 9)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    works.call_workers()  # nothing is left to do
+    assert pool.at_work == 0
+
+
+async def test_a_call_follows_limits_that_rise(pool: Pool, tmp_path: Path) -> None:
+    """The workers of a session's calls start when a limit of the session rises."""
+    resources = Resources(Settings(home=tmp_path, journal=False))
+    call = resources.begin(JobSpec("download", "source", "destination"), None)
+    running = asyncio.ensure_future(call.run(plan_of(FakeItem(pool, "large", parts=300, turns=1_000_000))))
+    before = resources.limits.workers()
+    await _turn_until(lambda: pool.at_work == before)
+    resources.limits.endpoints["somewhere"] = AdaptiveLimit(200, 120)
+    resources.limits.count_workers()
+    await _turn_until(lambda: pool.at_work == resources.limits.workers() > before)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not resources.limits.watchers
+    await resources.aclose()
+
+
+async def _turn_until(there: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if there():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("it does not come")
 
 
 @pytest.mark.parametrize("turns", [1, 3, 10, 30, 100])
