@@ -78,11 +78,11 @@ class Connection(Receiver):
         try:
             if body is None:
                 self._send_whole((head,), len(head))
-            elif isinstance(body, bytes):
-                self._send_whole((head, body), len(head) + len(body))
             elif isinstance(body, Buffered) and body.size <= SEND_SIZE and request.throttle is None:
                 check_body_size(body, sum(map(len, body.chunks)), ended=True)
                 self._send_whole((head, *body.chunks), len(head) + body.size)
+            elif isinstance(body, bytes):
+                self._send_whole((head, body), len(head) + len(body))
             else:
                 self._unwritten = body.size
                 self._sent = await self._send(head, body, request.throttle)

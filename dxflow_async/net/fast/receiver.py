@@ -29,6 +29,9 @@ from dxflow_async.streams import Buffer, Run, Write
 __all__ = ["Receiver"]
 
 
+_LARGEST = MAX_HEAD_SIZE + INBOX_SIZE
+
+
 class Receiver(asyncio.BufferedProtocol):
     """Receives the response to each request of a connection.
 
@@ -265,7 +268,7 @@ class Receiver(asyncio.BufferedProtocol):
         else:
             self._head_size += len(data)
         try:
-            if max(self._head_size, self._framing_size) > MAX_HEAD_SIZE + INBOX_SIZE:
+            if self._head_size > _LARGEST or self._framing_size > _LARGEST:
                 raise httptools.HttpParserError(f"a head of over {MAX_HEAD_SIZE} bytes")
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
