@@ -112,6 +112,7 @@ def _product(first: int, second: int, field: Field) -> int:
     return product
 
 
+@lru_cache(maxsize=256)
 def encode(value: int) -> str:
     """Encodes a checksum as S3 and Google do: the base64 of four bytes, the highest first."""
     return binascii.b2a_base64(value.to_bytes(4, "big"), newline=False).decode()

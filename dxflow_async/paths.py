@@ -339,7 +339,8 @@ def _key_fault(key: str, errors: str, *, any_names: bool) -> str | None:
         return "the name is empty"
     if "\0" in key:
         return "the name has a NUL character"
-    if size - key.find("/") - 1 > MAX_KEY_BYTES:  # the bucket in front of an object's key does not count
+    # The bucket in front of an object's key does not count.
+    if size > MAX_KEY_BYTES and size - key.find("/") - 1 > MAX_KEY_BYTES:
         return f"the name has {size} bytes, and {MAX_KEY_BYTES} is the limit"
     segments = [key.partition("/")[0]] if any_names else key.removesuffix("/").split("/")
     if "" in segments:

@@ -85,6 +85,7 @@ class Client:
             proxies = ProxyRules()
         self._proxies = ProxyRules.from_system(os.environ) if proxies is None else proxies
         self._origins: dict[tuple[str, str], Origin] = {}
+        self._lanes: dict[Origin, Lane] = {}
         self._reached = ReachedOrigins()
         self._fast: Lane | None = None
         self._aiohttp: Lane | None = None
@@ -123,7 +124,7 @@ class Client:
             request = self._prepare(method, url, headers, body, throttle)
         except InvalidRequestError as error:
             raise error.with_traceback(None) from None  # the frames have parts of the URL in them
-        lane = self._loaded_lane(request.origin) or await self._load_lane(request.origin)
+        lane = self._lanes.get(request.origin) or await self._load_lane(request.origin)
         try:
             try:
                 response = await lane.send(request)
@@ -218,9 +219,6 @@ class Client:
 
     # Lanes
 
-    def _loaded_lane(self, origin: Origin) -> Lane | None:
-        return self._fast if self._is_fast(origin) else self._aiohttp
-
     def _is_fast(self, origin: Origin) -> bool:
         if self.transport == "aiohttp":
             return False
@@ -238,26 +236,31 @@ class Client:
         return "" if _POSIX else "this operating system"
 
     async def _load_lane(self, origin: Origin) -> Lane:
-        """Makes the lane for an origin; its modules are imported in a worker thread, which keeps the loop running."""
+        """Returns the lane for an origin; its modules are imported in a worker thread, which keeps the loop running."""
         fast = self._is_fast(origin)
-        await self._threads.run(importing, _import_fast if fast else _import_aiohttp)
-        lane = self._loaded_lane(origin)  # another request may have come first
-        if lane is not None:
-            return lane
+        if (self._fast if fast else self._aiohttp) is None:
+            await self._threads.run(importing, _import_fast if fast else _import_aiohttp)
+        lane = self._fast if fast else self._aiohttp  # another request may have come first
+        if lane is None:
+            lane = self._make_lane(fast=fast)
+        self._lanes[origin] = lane
+        return lane
+
+    def _make_lane(self, *, fast: bool) -> Lane:
         if fast:
             from dxflow_async.net.fast.lane import FastLane
 
-            self._fast = lane = FastLane(
+            self._fast = made = FastLane(
                 self.timeouts,
                 self.tls_context,
                 self._max_connections,
                 unix_socket=self._unix_socket,
                 rule=self._rule,
             )
-        else:
-            from dxflow_async.net.aiohttp_lane.lane import AiohttpLane
+            return made
+        from dxflow_async.net.aiohttp_lane.lane import AiohttpLane
 
-            self._aiohttp = lane = AiohttpLane(self.timeouts, self.tls_context, self._max_connections, rule=self._rule)
+        self._aiohttp = lane = AiohttpLane(self.timeouts, self.tls_context, self._max_connections, rule=self._rule)
         return lane
 
 

@@ -202,9 +202,9 @@ def build_head(method: str, target: str, headers: Mapping[str, str], size: int |
     Raises:
         ValueError: a header has a line break or a character beyond ASCII, which would make it another head.
     """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    lines = "\r\n".join(map(": ".join, headers.items()))
     length = "" if size is None else f"content-length: {size}\r\n"
-    head = f"{method} {target} HTTP/1.1\r\n{lines}{length}\r\n"
+    head = f"{method} {target} HTTP/1.1\r\n{lines}\r\n{length}\r\n"
     breaks = len(headers) + (3 if length else 2)
     if head.count("\n") != breaks or head.count("\r") != breaks or "\0" in head:
         raise ValueError("a header has a line break or a NUL in it")

@@ -193,7 +193,7 @@ class AdaptiveLimit:
             permit: from `acquire`.
             error: why the request failed. Refusals lower the limit.
         """
-        if isinstance(error, ThrottledError):
+        if error is not None and isinstance(error, ThrottledError):
             telemetry.throttled(self._endpoint)
         gate = permit.lane.gate
         before = gate.capacity

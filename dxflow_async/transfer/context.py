@@ -12,6 +12,7 @@ from dxflow_async.paths import check_key
 if TYPE_CHECKING:
     from dxflow_async.concurrency.threads import Threads
     from dxflow_async.providers.contract import Features, ObjectOptions, Part, Provider
+    from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
     from dxflow_async.transfer.executor.shard import MovedPart, PartRange
     from dxflow_async.transfer.journal.journal import Journal
     from dxflow_async.transfer.limits import Limits
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from dxflow_async.transfer.retry import RetryPolicy
     from dxflow_async.transfer.selection import Selection
 
-__all__ = ["LINK_SUFFIX", "DeletionRest", "ListingRest", "PartMover", "Place", "Symlinks", "TransferContext"]
+__all__ = ["LINK_SUFFIX", "DeletionRest", "ListingRest", "PartMover", "Place", "Sides", "Symlinks", "TransferContext"]
 
 Symlinks = Literal["follow", "skip", "preserve"]
 """What becomes of symbolic links: they are followed, skipped, or kept as links."""
@@ -33,7 +34,7 @@ Source: https://rclone.org/local/#links-l
 """
 
 
-_MAX_POLICIES = 64
+_MAX_SIDES = 64
 
 
 class Place(NamedTuple):
@@ -53,11 +54,11 @@ class Place(NamedTuple):
         Raises:
             UnsafePathError: the key is unsafe (see `check_key`), names a bucket, or ends in a slash for no directory.
         """
-        provider, key = self.provider, self.key
-        byte_names, any_names = provider.features.byte_names, provider.features.any_names
+        provider, key, features = self.provider, self.key, self.provider.features
+        byte_names, any_names = features.byte_names, features.any_names
         check_key(key, provider=provider.name, operation=operation, byte_names=byte_names, any_names=any_names)
         reason = None
-        if provider.features.buckets and not key.partition("/")[2]:
+        if features.buckets and "/" not in key[:-1]:
             start = f"{self.shown.removesuffix('/')}/"
             reason = (
                 f"it names a bucket; write {start} to copy something into the bucket, or {start}NAME; buckets are made "
@@ -72,6 +73,26 @@ class Place(NamedTuple):
                 operation=operation,
                 path=self.shown,
             )
+
+
+class Sides(NamedTuple):
+    """What the items of a call that go from one provider to another share.
+
+    Attributes:
+        source, destination: the features of both.
+        policy: how objects become parts.
+        source_limit, destination_limit: the requests in flight to both; None for a local disk.
+        writes_to: the destination, which reads back what it stores if both sides are disks that report no checksums.
+        tagged: tags of a source go along: it is copied within a provider that has tags.
+    """
+
+    source: Features
+    destination: Features
+    policy: PartPolicy
+    source_limit: AdaptiveLimit | None
+    destination_limit: AdaptiveLimit | None
+    writes_to: Provider
+    tagged: bool
 
 
 class PartMover(Protocol):
@@ -155,17 +176,31 @@ class TransferContext:
     part_mover: PartMover | None = None
     symlinks: Symlinks = "follow"
     selection: Selection | None = None
-    _policies: dict[tuple[int, int], tuple[Features, Features, PartPolicy]] = field(default_factory=dict, repr=False)
+    _sides: dict[tuple[Provider, Provider], Sides] = field(default_factory=dict, repr=False)
 
-    def part_policy(self, source: Features, destination: Features) -> PartPolicy:
-        """Returns how objects become parts between two sides; most items of a call have the same two."""
-        known = self._policies.get((id(source), id(destination)))
-        if known is not None:
-            return known[2]
-        from dxflow_async.transfer.plan import PartPolicy
+    def sides(self, source: Provider, destination: Provider) -> Sides:
+        """Returns what items between two providers share. It is found anew when the features of one have changed."""
+        known = self._sides.get((source, destination))
+        if known is None or known.source is not source.features or known.destination is not destination.features:
+            if len(self._sides) >= _MAX_SIDES:
+                self._sides.clear()
+            known = self._sides[source, destination] = _sides_of(self, source, destination)
+        return known
 
-        policy = PartPolicy(source, destination, self.part_size)
-        if len(self._policies) >= _MAX_POLICIES:
-            self._policies.clear()
-        self._policies[id(source), id(destination)] = source, destination, policy  # which keeps the identities theirs
-        return policy
+
+def _sides_of(context: TransferContext, source: Provider, destination: Provider) -> Sides:
+    from dxflow_async.transfer.plan import PartPolicy
+
+    reads, writes, limits = source.features, destination.features, context.limits
+    reads_back = (
+        source.local_disk is not None and destination.local_disk is not None and not (reads.checksum or writes.checksum)
+    )
+    return Sides(
+        reads,
+        writes,
+        PartPolicy(reads, writes, context.part_size),
+        limits.requests(source),
+        limits.requests(destination),
+        destination.reading_back() if reads_back else destination,
+        source.origin is destination.origin and "tags" in writes.options,
+    )

@@ -136,7 +136,7 @@ class _Running:
 
     def __init__(self, item: TransferItem, restarts: int = 0, learned: int = 0, waits: int = 0) -> None:
         self.item = item
-        self.parts: Iterator[Part] = iter(())
+        self.parts: Iterator[Part] | None = None  # those that are left, if more than one was opened
         self.in_flight = 1
         self.error: StorageError | None = None
         self.mends = 0
@@ -243,14 +243,17 @@ class Engine:
 
     async def note_result(self, result: TransferResult, version: str | None) -> None:
         """Notes the result of an item that a worker of an executor moved."""
+        self._count(result)
+        if self._journal is not None:
+            await self._journal.ended(result, version)
+
+    def _count(self, result: TransferResult) -> None:
         if result.error is not None:
             _log.info("%s", result.error, extra={"fields": result.error.fields()})
         if self._logs_items:
             log_item(result)
         self.report.note(result)
         self._meter.done(result)
-        if self._journal is not None:
-            await self._journal.ended(result, version)
 
     async def _run(self, items: AsyncIterator[TransferItem]) -> TransferReport:
         started = monotonic()
@@ -353,7 +356,7 @@ class Engine:
         """Returns the next part of an open item, or else a new item."""
         while self._open:
             running = self._open[0]
-            part = None if running.error is not None else next(running.parts, None)
+            part = None if running.error is not None or running.parts is None else next(running.parts, None)
             if part is not None:
                 running.in_flight += 1
                 return running, part
@@ -372,27 +375,26 @@ class Engine:
         """Opens an item, returns its first part, and offers its other parts to free workers."""
         if self._watch is not None:
             self._watch.begin(running)
-        running.parts = await running.item.open()
-        first = next(running.parts)
-        second = next(running.parts, None)
+        parts = await running.item.open()
+        first, second = next(parts), next(parts, None)
         if second is not None:
-            running.parts = chain((second,), running.parts)
+            running.parts = chain((second,), parts)
             self._open.append(running)
             self._call_worker(group)
         return first
 
     def _more(self, running: _Running) -> bool:
         """Returns whether parts are left. They stay on offer."""
-        part = next(running.parts, None)
-        if part is not None:
-            running.parts = chain((part,), running.parts)
+        part = None if running.parts is None else next(running.parts, None)
+        running.parts = None if part is None else chain((part,), running.parts or ())
         return part is not None
 
     async def _end(self, running: _Running, group: TaskGroup) -> None:
         try:
             if running.error is not None:
                 raise running.error
-            result = await self._finish(running.item, group)
+            item = running.item
+            result = await (self._finish(item, group) if item.waits_for_disk else item.finish())
         except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
             failure = self._failure(running.item, error)
             mismatch = isinstance(failure, ChecksumMismatchError)
@@ -411,7 +413,9 @@ class Engine:
             self._watch.end(running, result)
         if self._ended is not None:
             self._ended(running.item, result)
-        await self.note_result(result, running.item.version)
+        self._count(result)
+        if self._journal is not None:
+            await self._journal.ended(result, running.item.version)
         if self._planned and not self._running and not self._new:
             self._wake_all()
 
@@ -426,7 +430,7 @@ class Engine:
             self._watch.end(running)
 
     async def _finish(self, item: TransferItem, group: TaskGroup) -> TransferResult:
-        if not item.waits_for_disk or self._finishing >= self._max_finishing:
+        if self._finishing >= self._max_finishing:
             return await item.finish()
         self._finishing += 1
         try:

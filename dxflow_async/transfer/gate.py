@@ -35,7 +35,8 @@ class Gate:
 
     async def enter(self) -> None:
         """Waits for a place and takes it."""
-        if self.try_enter():
+        if self.inside < self.capacity and not self.waiters:
+            self.inside += 1
             return
         waiter = asyncio.get_running_loop().create_future()
         self.waiters.append(waiter)

@@ -44,6 +44,14 @@ class MemoryBudget:
         """Bytes that are taken now."""
         return self._small.used + self._large.used
 
+    def try_take(self, size: int) -> int:
+        """Takes `size` bytes below 1 MiB if they are free and nobody waits; returns the bytes to `give` back, or 0."""
+        small, large = self._small, self._large
+        if size >= _LARGE_SIZE or small.waiters or large.waiters or small.used + large.used + size > self._size:
+            return 0
+        small.used += size
+        return size
+
     async def take(self, size: int) -> int:
         """Waits until `size` bytes are free, and returns how many bytes to `give` back."""
         size = min(size, self._size)
@@ -66,8 +74,10 @@ class MemoryBudget:
 
     def give(self, size: int) -> None:
         """Gives back what `take` returned."""
-        self._queue_of(size).used -= size
-        self._serve()
+        small, large = self._small, self._large
+        (large if size >= _LARGE_SIZE else small).used -= size
+        if small.waiters or large.waiters:
+            self._serve()
 
     def _queue_of(self, size: int) -> _Queue:
         return self._large if size >= _LARGE_SIZE else self._small

@@ -64,6 +64,8 @@ class PartPolicy:
         "_in_memory",
         "_part_size",
         "_source",
+        "_whole",
+        "_whole_among_many",
         "buffers",
         "streams_parts",
         "to_disk",
@@ -80,6 +82,11 @@ class PartPolicy:
         self.to_disk = destination.endpoint is None and not self.buffers
         costly = destination.parts_are_objects and self.streams_parts
         self.unit_size = part_size * (_LARGEST_STREAMED if costly else 1)
+        self._whole = self._whole_among_many = largest_write(destination)
+        if self.buffers or not destination.streams_whole:
+            largest = self._whole
+            self._whole = min(self.unit_size * _SMALL_WHOLE, largest)
+            self._whole_among_many = min(self.unit_size * (_LARGE_WHOLE if self.to_disk else _SMALL_WHOLE), largest)
 
     def largest_whole(self, items_left: int) -> int:
         """Returns the size up to which an object moves as one part.
@@ -87,10 +94,7 @@ class PartPolicy:
         Args:
             items_left: how many items of the call have not ended.
         """
-        if self._destination.streams_whole and not self.buffers:
-            return largest_write(self._destination)
-        among_many = self.to_disk and items_left >= _MANY_ITEMS
-        return min(self.unit_size * (_LARGE_WHOLE if among_many else _SMALL_WHOLE), largest_write(self._destination))
+        return self._whole_among_many if items_left >= _MANY_ITEMS else self._whole
 
     def wanted_size(self, size: int) -> int:
         """Returns the part size for an object of `size` bytes, before the destination's limits are applied.
@@ -110,7 +114,9 @@ class PartPolicy:
         """Returns how much of the memory budget a part of `size` bytes takes while it moves."""
         if self._in_memory:
             return size
-        return self.stream_memory(size) + min(size, self._destination.buffered_size)
+        streamed = min(_STREAM_SIZE, size)
+        buffered = self._destination.buffered_size
+        return streamed + (min(buffered, size))
 
     @staticmethod
     def stream_memory(size: int) -> int:

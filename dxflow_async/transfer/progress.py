@@ -138,14 +138,16 @@ class Meter:
     def moved(self, size: int) -> None:
         """Counts bytes that moved. A negative number takes back bytes that turned out to be useless."""
         self._bytes_done += size
-        self._tell()
+        if self._on_progress is not None:
+            self._tell()
 
     def done(self, result: TransferResult) -> None:
         """Counts an item that ended."""
         self._files_done += 1
         self._failed += result.error is not None
         self._retries += result.attempts - 1
-        self._tell()
+        if self._on_progress is not None:
+            self._tell()
 
     def done_together(self, count: int, failed: int = 0) -> None:
         """Counts items that were planned and ended together."""

@@ -137,7 +137,7 @@ class Lane(ABC):
             if not self._stale:
                 self._start_window(now)
             return False
-        refused = isinstance(error, ThrottledError) or (error is not None and is_out_of_descriptors(error))
+        refused = error is not None and (isinstance(error, ThrottledError) or is_out_of_descriptors(error))
         if now < self._since and not refused:
             return False
         self._done += 1

@@ -65,10 +65,12 @@ Outcome = tuple[int, dict[str, str], bytes, bool] | None
 class Wire(asyncio.Transport):
     """A transport without a socket: what it receives is fed by hand."""
 
+    unsent_size = 0
+
     def __init__(self, protocol: Any) -> None:
         super().__init__()
         self.protocol = protocol
-        self.closed = False
+        self.closing = False
         self.reading = True
 
     def write(self, data: Any) -> None:
@@ -76,9 +78,6 @@ class Wire(asyncio.Transport):
 
     def writelines(self, list_of_data: Any) -> None:
         """Sends them nowhere."""
-
-    def get_write_buffer_size(self) -> int:
-        return 0
 
     def get_read_buffer_size(self) -> int:
         """Nothing lies unread."""
@@ -90,21 +89,18 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None:
         self.reading = True
 
-    def is_closing(self) -> bool:
-        return self.closed
-
     def abort(self) -> None:
         self.end(None)
 
     def end(self, error: Exception | None) -> None:
         """Ends the connection."""
-        if not self.closed:
-            self.closed = True
+        if not self.closing:
+            self.closing = True
             asyncio.get_running_loop().call_soon(self.protocol.connection_lost, error)
 
     def feed(self, data: bytes) -> None:
         """Receives bytes."""
-        while data and not self.closed:
+        while data and not self.closing:
             buffer = self.protocol.get_buffer(-1)
             size = min(len(buffer), len(data))
             assert size

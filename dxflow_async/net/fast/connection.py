@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from dxflow_async.net.errors import ConnectionBrokenError, NetError, StalledError
@@ -23,6 +23,10 @@ from dxflow_async.net.request import SEND_SIZE, Request, Throttle, Timeouts, che
 from dxflow_async.streams import Body, Buffer, Buffered, chunks_of
 
 __all__ = ["INBOX_SIZE", "MAX_HEAD_SIZE", "READ_BUFFER_SIZE", "Connection"]
+
+
+_JOINED_SIZE = 64 << 10
+"""Up to so many bytes, to copy a request into one buffer costs less than to send its buffers one by one."""
 
 
 class Connection(Receiver):
@@ -41,12 +45,13 @@ class Connection(Receiver):
         self._poll: select.poll
         self._timer: asyncio.TimerHandle | None = None
         self._confirmed = self._queued = 0  # bytes written that the peer's system has, and that wait; as last seen
+        self._reused = False
         self.idle_since = 0.0
 
     @property
     def usable(self) -> bool:
         """Whether another request may be sent."""
-        return self._complete and self._keep_alive and self._error is None and not self._transport.is_closing()
+        return self._complete and self._keep_alive and self._error is None and not self._transport.closing
 
     @property
     def quiet(self) -> bool:
@@ -66,16 +71,18 @@ class Connection(Receiver):
         """
         self._reset(request.method)
         if self._error is not None:
-            raise ConnectionBrokenError("the connection was closed while idle", unanswered=True)
+            raise ConnectionBrokenError("the connection was closed while idle", unanswered=True, stale=self._reused)
         self._pace.begin(self._moved_at, self._moved)
         self._watch()
         head, body = request.head, request.body
         try:
-            if body is None or isinstance(body, bytes):
-                data = head + body if body else head
-                self._written += len(data)
-                self._transport.write(data)
-                self._sent = True
+            if body is None:
+                self._send_whole((head,), len(head))
+            elif isinstance(body, Buffered) and body.size <= SEND_SIZE and request.throttle is None:
+                check_body_size(body, sum(map(len, body.chunks)), ended=True)
+                self._send_whole((head, *body.chunks), len(head) + body.size)
+            elif isinstance(body, bytes):
+                self._send_whole((head, body), len(head) + len(body))
             else:
                 self._unwritten = body.size
                 self._sent = await self._send(head, body, request.throttle)
@@ -83,25 +90,35 @@ class Connection(Receiver):
                 await self._wait()
             if self._early and self._status < 300:
                 raise ConnectionBrokenError("the server reported success before it had all of the request")
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, ConnectionBrokenError):
+                error.stale = self._reused and error.unanswered
             self._method = ""
             self.abort()
             self._on_free(self)
             raise
+        self._reused = True
         return FastResponse(self._status, self._headers, self)
+
+    def _send_whole(self, buffers: Sequence[Buffer], size: int) -> None:
+        """Sends a request that is in memory."""
+        self._written += size
+        if size <= _JOINED_SIZE:
+            self._transport.write(b"".join(buffers))
+        else:
+            self._transport.writelines(buffers)
+        self._sent = True
 
     async def _send(self, head: bytes, body: Body, throttle: Throttle | None) -> bool:
         """Sends head and body; returns whether all of it was sent: a refusal that arrives earlier ends it."""
         if body.size <= SEND_SIZE and throttle is None:
-            buffers: list[Buffer] = [head]
-            buffers += body.chunks if isinstance(body, Buffered) else [chunk async for chunk in body]
-            check_body_size(body, sum(map(len, buffers)) - len(head), ended=True)
+            chunks_read = [chunk async for chunk in body]
+            check_body_size(body, sum(map(len, chunks_read)), ended=True)
             if self._head_size:
                 self._fail(ConnectionBrokenError("a response arrived before its request", unanswered=True))
             self._raise_if_broken()
             self._unwritten = 0
-            self._written += len(head) + body.size
-            self._transport.writelines(buffers)
+            self._send_whole((head, *chunks_read), len(head) + body.size)
             return True
         self._write(head)
         sent = 0
@@ -127,7 +144,7 @@ class Connection(Receiver):
     def _write(self, data: Buffer) -> None:
         """Sends a piece of a body. If nothing was left to send, the peer had to wait for it."""
         self._moved_at = monotonic()
-        if not self._transport.get_write_buffer_size():
+        if not self._transport.unsent_size:
             self._pace.restart(self._moved_at, self._moved - bytes_in_flight(self._socket))
         self._written += len(data)
         self._transport.write(data)
@@ -137,7 +154,8 @@ class Connection(Receiver):
         if self._paused or not (self._complete and self._sent):
             self._keep_alive = False
         self._method = ""
-        self._chunks.clear()
+        if self._chunks:
+            self._chunks.clear()
         if not self.usable:
             self.abort()
         self.idle_since = monotonic()
@@ -162,7 +180,7 @@ class Connection(Receiver):
         self._timer = None
         if self._method == "":
             return
-        queued = self._transport.get_write_buffer_size() + bytes_in_flight(self._socket)
+        queued = self._transport.unsent_size + bytes_in_flight(self._socket)
         now, confirmed, answering = monotonic(), self._written - queued, self._head_size > 0
         we_are_slow = self._paused or self._complete or (not self._sent and not queued)
         if we_are_slow or (confirmed > self._confirmed and (queued or self._queued)):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from time import monotonic
+from typing import Any
 
 from dxflow_async.concurrency.descriptors import is_out_of_descriptors
 from dxflow_async.net.address_rule import AddressRule
-from dxflow_async.net.errors import ConnectionBrokenError, connect_error
+from dxflow_async.net.errors import connect_error
 from dxflow_async.net.fast.connection import INBOX_SIZE, Connection
 from dxflow_async.net.fast.transport import TLSSocket, connect, connect_unix
 from dxflow_async.net.request import Origin, Request, Timeouts
@@ -48,16 +49,13 @@ class FastLane:
         self._all: set[Connection] = set()
         self._inbox = memoryview(bytearray(INBOX_SIZE))
 
-    async def send(self, request: Request, *, fresh: bool = False) -> Response:
+    def send(self, request: Request, *, fresh: bool = False) -> Coroutine[Any, Any, Response]:
         connection = None if fresh else self._take(request.origin)
-        reused = connection is not None
-        if connection is None:
-            connection = await self._connect(request.origin)
-        try:
-            return await connection.request(request)
-        except ConnectionBrokenError as error:
-            error.stale = reused and error.unanswered
-            raise
+        return self._send_anew(request) if connection is None else connection.request(request)
+
+    async def _send_anew(self, request: Request) -> Response:
+        connection = await self._connect(request.origin)
+        return await connection.request(request)
 
     def abandon(self) -> None:
         for connection in list(self._all):

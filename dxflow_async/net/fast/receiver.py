@@ -29,6 +29,9 @@ from dxflow_async.streams import Buffer, Run, Write
 __all__ = ["Receiver"]
 
 
+_LARGEST = MAX_HEAD_SIZE + INBOX_SIZE
+
+
 class Receiver(asyncio.BufferedProtocol):
     """Receives the response to each request of a connection.
 
@@ -47,12 +50,13 @@ class Receiver(asyncio.BufferedProtocol):
         self._writable: asyncio.Future[None] | None = None
         self._received = self._written = 0  # bytes over all requests
         self._paused_at = 0.0
+        self._headers = Headers()
+        self._chunks: deque[Buffer] = deque()
         self._reset("")
 
     def _reset(self, method: str) -> None:
         self._method = method
         self._parser: Any = None
-        self._headers = Headers()
         self._head_size = 0
         self._framing_size = 0  # bytes of a chunked body since the last that belonged to its content
         self._status = 0
@@ -60,7 +64,6 @@ class Receiver(asyncio.BufferedProtocol):
         self._chunked = False
         self._keep_alive = False
         self._complete = method == ""
-        self._chunks: deque[Buffer] = deque()
         # Where the reader wants the next bytes, how many are there, and at how many it is woken; None: nobody reads.
         self._target: memoryview | None = None
         self._filled = self._wanted = 0
@@ -188,17 +191,17 @@ class Receiver(asyncio.BufferedProtocol):
             self._paused_at = monotonic()
             self._transport.pause_reading()
 
-    async def _wait(self) -> None:
-        self._raise_if_broken()
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def _wait(self) -> asyncio.Future[None]:
+        """Returns what is done once something has arrived, or the connection has broken."""
+        if self._error is not None:
+            raise self._error
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _raise_if_broken(self) -> None:
         if self._error is not None:
@@ -252,21 +255,20 @@ class Receiver(asyncio.BufferedProtocol):
     @property
     def _moved(self) -> int:
         """Bytes that the connection has received, and given to the system to send, over all its requests."""
-        return self._received + self._written - self._transport.get_write_buffer_size()
+        return self._received + self._written - self._transport.unsent_size
 
     # Called by the parser
 
     def _parse(self, data: memoryview) -> None:
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
+        begins = not self._head_size
         if self._status:
             self._framing_size += len(data)
         else:
-            if not self._head_size:  # the time until a server answers is its own
-                self._pace.restart(self._moved_at, self._moved)
             self._head_size += len(data)
         try:
-            if max(self._head_size, self._framing_size) > MAX_HEAD_SIZE + INBOX_SIZE:
+            if self._head_size > _LARGEST or self._framing_size > _LARGEST:
                 raise httptools.HttpParserError(f"a head of over {MAX_HEAD_SIZE} bytes")
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -276,6 +278,8 @@ class Receiver(asyncio.BufferedProtocol):
                 reason = error.__context__ or error  # the parser hides what its callbacks raise
                 self._fail(ConnectionBrokenError(f"the answer is not HTTP ({reason})"))
                 self._transport.abort()
+        if begins and not self._status:  # the time until a server answers is its own
+            self._pace.restart(self._moved_at, self._moved)
 
     def on_message_begin(self) -> None:
         if self._status:
@@ -293,10 +297,11 @@ class Receiver(asyncio.BufferedProtocol):
             self._pace.keep_alive(self._moved)
             return  # an interim response: the final one follows
         headers = self._headers
-        if (coding := unknown_coding(headers)) is not None:
-            raise ValueError(f"an unknown transfer coding, {coding[:40]}")
+        if "transfer-encoding" in headers:
+            if (coding := unknown_coding(headers)) is not None:
+                raise ValueError(f"an unknown transfer coding, {coding[:40]}")
+            self._chunked = "chunked" in headers["transfer-encoding"].lower()
         self._keep_alive = self._parser.should_keep_alive()
-        self._chunked = "chunked" in headers.get("transfer-encoding", "").lower()
         if self._method == "HEAD" or status in (204, 304):
             self._remaining = 0
             self._chunked = False
@@ -304,10 +309,11 @@ class Receiver(asyncio.BufferedProtocol):
             self._remaining = int(headers["content-length"])
         self._status = status
         self._pace.restart(self._moved_at, self._moved)
-        self._early = self._unwritten > 0 or self._transport.get_write_buffer_size() > 0
+        self._early = self._unwritten > 0 or self._transport.unsent_size > 0
         self._complete = self._remaining == 0
         self._wake()
-        self.resume_writing()  # a peer that refuses need not take the rest
+        if self._writable is not None:
+            self.resume_writing()  # a peer that refuses need not take the rest
 
     def on_body(self, data: bytes) -> None:
         self._framing_size = 0

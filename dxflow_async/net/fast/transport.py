@@ -178,6 +178,10 @@ class SocketTransport(asyncio.Transport):
     Args:
         connected: a socket that does not block; it is closed with the transport.
         protocol: is told what arrives. It pauses reading before `stream_to`, and resumes it afterwards.
+
+    Attributes:
+        unsent_size: bytes that were written and not yet given to the system.
+        closing: whether the connection has ended, or is about to.
     """
 
     def __init__(self, connected: socket.socket, protocol: asyncio.BufferedProtocol) -> None:
@@ -188,12 +192,12 @@ class SocketTransport(asyncio.Transport):
         self._descriptor = connected.fileno()
         self._protocol: Any = protocol
         self._unsent: deque[memoryview] = deque()
-        self._unsent_size = 0
+        self.unsent_size = 0
         self._high, self._low = _PIECE_SIZE, 0
         self._full = False
         self._writer = False
         self._reading = False
-        self._closing = False
+        self.closing = False
         self._lent = False
         self._low_water = 1
         protocol.connection_made(self)
@@ -214,7 +218,7 @@ class SocketTransport(asyncio.Transport):
             self._loop.remove_reader(self._descriptor)
 
     def resume_reading(self) -> None:
-        if not self._reading and not self._closing:
+        if not self._reading and not self.closing:
             self._reading = True
             self._loop.add_reader(self._descriptor, self._readable)
             if self.get_read_buffer_size():  # the descriptor does not signal these bytes
@@ -247,7 +251,7 @@ class SocketTransport(asyncio.Transport):
     def reclaim_socket(self) -> None:
         """Takes the socket back from the other thread."""
         self._lent = False
-        if self._closing:
+        if self.closing:
             self._socket.close()
 
     def stream_to(self, buffer: memoryview, filled: int, remaining: int, write: Write, wait: bool) -> StreamOutcome:
@@ -312,7 +316,7 @@ class SocketTransport(asyncio.Transport):
         self._low = self._high // 4 if low is None else low
 
     def get_write_buffer_size(self) -> int:
-        return self._unsent_size
+        return self.unsent_size
 
     def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         buffers = list(list_of_data)
@@ -323,7 +327,7 @@ class SocketTransport(asyncio.Transport):
                 self.write(data)
 
     def write(self, data: Buffer) -> None:
-        if self._closing or not data:
+        if self.closing or not data:
             return
         view = memoryview(data)
         if self._unsent or len(view) > _PIECE_SIZE:
@@ -347,14 +351,14 @@ class SocketTransport(asyncio.Transport):
     def _queue(self, view: memoryview) -> None:
         size = len(view) if self._tls is None else _PIECE_SIZE
         self._unsent += [view[start : start + size] for start in range(0, len(view), size)]
-        self._unsent_size += len(view)
+        self.unsent_size += len(view)
 
     def _flush(self) -> None:
         try:
             while self._unsent:
                 first = self._unsent[0]
                 sent = self._send(first)
-                self._unsent_size -= sent
+                self.unsent_size -= sent
                 self._unsent[0] = first[sent:]
                 if sent == len(first):
                     self._unsent.popleft()
@@ -383,7 +387,7 @@ class SocketTransport(asyncio.Transport):
 
     def _signal_flow(self) -> None:
         """Has the protocol pause or resume writing, depending on how much is unsent."""
-        if self._full != (self._unsent_size > (self._low if self._full else self._high)):
+        if self._full != (self.unsent_size > (self._low if self._full else self._high)):
             self._full = not self._full
             if self._full:
                 self._protocol.pause_writing()
@@ -393,7 +397,7 @@ class SocketTransport(asyncio.Transport):
     # The end
 
     def is_closing(self) -> bool:
-        return self._closing
+        return self.closing
 
     def close(self) -> None:
         self._end(None)
@@ -408,14 +412,14 @@ class SocketTransport(asyncio.Transport):
         self._end(error)
 
     def _end(self, error: Exception | None) -> None:
-        if self._closing:
+        if self.closing:
             return
-        self._closing = True
+        self.closing = True
         self.pause_reading()
         if self._writer:
             self._loop.remove_writer(self._descriptor)
         self._unsent.clear()
-        self._unsent_size = 0
+        self.unsent_size = 0
         if not self._lent:
             self._socket.close()
         if self._loop.is_closed():

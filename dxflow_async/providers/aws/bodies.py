@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Coroutine, Mapping
+from typing import Any, NamedTuple
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
@@ -39,7 +39,7 @@ class SentBody(NamedTuple):
     confirmed: bool
 
 
-async def send_body(
+def send_body(
     requests: Requests,
     call: Call,
     bucket: str,
@@ -50,7 +50,7 @@ async def send_body(
     *,
     ability: Ability | None = Ability.OBJECT_CRC32C,
     judge: Judge | None = None,
-) -> SentBody:
+) -> Coroutine[Any, Any, SentBody]:
     """Sends a body with a CRC32C that the server compares; falls back to Content-MD5, and remembers it.
 
     A server that does not return the CRC32C may have ignored it. The ETag, which is the MD5 at most services, is
@@ -65,12 +65,19 @@ async def send_body(
     Raises:
         ChecksumMismatchError: the body has another CRC32C than it announces.
     """
-    if not requests.prepared:
-        await requests.prepare()
+    request = requests, call, bucket, name, query, headers, body, ability, judge
+    if requests.prepared and (ability is None or ability in requests.dialect.proven):
+        return _send(*request)
+    return _send_first(requests, ability, request)
+
+
+async def _send_first(requests: Requests, ability: Ability | None, request: tuple[Any, ...]) -> SentBody:
+    """Sends a body that may be the first one, for whose answer others wait."""
+    await requests.prepare()
     if ability is None or requests.dialect.known(ability):
-        return await _send(requests, call, bucket, name, query, headers, body, ability, judge)
+        return await _send(*request)
     async with requests.dialect.first(ability):
-        return await _send(requests, call, bucket, name, query, headers, body, ability, judge)
+        return await _send(*request)
 
 
 async def _send(
@@ -85,7 +92,7 @@ async def _send(
     judge: Judge | None,
 ) -> SentBody:
     dialect, refused = requests.dialect, None
-    if ability is not None and body.crc32c is not None and dialect.allows(ability):
+    if ability is not None and body.crc32c is not None and (ability in dialect.proven or dialect.allows(ability)):
         sent = {**headers, "x-amz-checksum-crc32c": checksum.encode(body.crc32c)}
         try:
             response = await requests.send(call, "PUT", bucket, name, sent, query=query, body=body, judge=judge)
@@ -93,7 +100,8 @@ async def _send(
             refused = requests.doubted(error, ability)
         else:
             if "x-amz-checksum-crc32c" in response.headers:
-                dialect.accept(Ability.OBJECT_CRC32C, Ability.PART_CRC32C)
+                if ability not in dialect.proven:
+                    dialect.accept(Ability.OBJECT_CRC32C, Ability.PART_CRC32C)
                 return SentBody(response, confirmed=False)
             return await _compare(requests, call, response, body, ability)
     digest = await _md5(requests, call, body)

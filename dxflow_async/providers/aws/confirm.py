@@ -20,10 +20,10 @@ from dxflow_async.providers.aws.headers import (
     split_key,
 )
 from dxflow_async.providers.aws.listed_parts import list_parts
-from dxflow_async.providers.common.confirm import contradiction, disagreement, has_body, not_the_service
+from dxflow_async.providers.common.confirm import contradiction, disagreement, not_the_service
 from dxflow_async.providers.common.etags import opaque_tag, same_etag
 from dxflow_async.providers.contract import Body, Entry, Part
-from dxflow_async.providers.http import Call, Response
+from dxflow_async.providers.http import Call
 
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
@@ -46,13 +46,12 @@ class Signs:
         """Returns whether a response about an object carries a mark of S3, or its endpoint is known to send none."""
         return has_service_headers(headers) or (self.plain and not _is_text(headers))
 
-    async def confirm(self, response: Response, body: Body, kind: str, stored: int | None) -> bool:
+    def confirm(self, headers: Mapping[str, str], body: Body, kind: str, stored: int | None, *, empty: bool) -> bool:
         """Returns whether the response alone proves that a body was stored: it is empty and names a version.
 
         An endpoint that returned a checksum for one `kind` ("object" or "part") is expected to do so each time.
         `stored` is the CRC32C of the response, as `crc32c_of` returns it.
         """
-        empty, headers = not await has_body(response), response.headers
         told = "x-amz-checksum-crc32c" in headers
         if told:
             self._telling.add(kind)

@@ -8,9 +8,9 @@ again, in the default class.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dxflow_async.config.settings import AWSSettings
 from dxflow_async.exceptions import StorageError
@@ -38,13 +38,13 @@ def default_options(settings: AWSSettings) -> ObjectOptions | None:
     return ObjectOptions(storage_class=settings.storage_class, encryption=encryption)
 
 
-async def in_source_class(
+def in_source_class(
     provider: AWSProvider,
     key: str,
     options: ObjectOptions,
-    store: Callable[[ObjectOptions], Awaitable[T]],
+    store: Callable[[ObjectOptions], Coroutine[Any, Any, T]],
     source: Entry | None = None,
-) -> T:
+) -> Coroutine[Any, Any, T]:
     """Stores an object with complete options; without the source's class, if the bucket refuses that.
 
     Args:
@@ -57,7 +57,17 @@ async def in_source_class(
     complete = options.with_defaults(provider._defaults, source)
     kind, named = complete.storage_class, provider._defaults and provider._defaults.storage_class
     if kind is None or kind in (options.storage_class, named):
-        return await store(complete)
+        return store(complete)
+    return _or_in_default_class(provider, key, complete, kind, store)
+
+
+async def _or_in_default_class(
+    provider: AWSProvider,
+    key: str,
+    complete: ObjectOptions,
+    kind: str,
+    store: Callable[[ObjectOptions], Coroutine[Any, Any, T]],
+) -> T:
     bucket, without = key.partition("/")[0], replace(complete, storage_class=None)
     if (bucket, kind) in provider._refused_classes:
         return await store(without)

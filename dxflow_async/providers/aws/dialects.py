@@ -133,6 +133,7 @@ class Dialect:
         amazon: whether it is Amazon's own, as far as the host is known.
         compares: whether the checksums that answers report are compared.
         names_kept: whether a listing had an odd name as it was written; see `odd_names`.
+        proven: the abilities that are known to be there.
     """
 
     def __init__(
@@ -145,6 +146,7 @@ class Dialect:
         self._limited = limited
         self._clock = clock
         self._facts: dict[Ability, Fact] = {}
+        self.proven: set[Ability] = set()
         self._limits: dict[str, Fact] = {}
         self._regions: dict[str, tuple[str, str]] = {}
         self._trying: dict[Ability, asyncio.Lock] = {}
@@ -168,6 +170,7 @@ class Dialect:
             self._facts |= dict.fromkeys((Ability.OBJECT_CRC32C, Ability.PART_CRC32C, Ability.UPLOAD_CRC32C), off)
         if not compared:
             self._facts[Ability.READ_CHECKSUMS] = off
+        self.proven = {ability for ability, fact in self._facts.items() if fact.value}
         self.compares = compared
 
     def meet(self, host: str) -> None:
@@ -179,7 +182,8 @@ class Dialect:
         self.amazon = is_amazon(host)
         if self.amazon:
             for ability in _AMAZONS:
-                self._facts.setdefault(ability, Fact(True, "host name"))
+                if self._facts.setdefault(ability, Fact(True, "host name")).value:
+                    self.proven.add(ability)
         for pattern, limits in _LIMITS:
             for limit, value in limits.items() if pattern.search(name) else ():
                 if limit not in self._limits:
@@ -192,8 +196,7 @@ class Dialect:
 
     def has(self, ability: Ability) -> bool:
         """Returns whether an ability is known to be there."""
-        fact = self._facts.get(ability)
-        return fact is not None and bool(fact.value)
+        return ability in self.proven
 
     def known(self, ability: Ability) -> bool:
         """Returns whether an ability is known to be there or not to be there."""
@@ -205,11 +208,13 @@ class Dialect:
         for ability in abilities:
             if ability not in self._facts:
                 self._facts[ability] = Fact(True, "as it answered")
+                self.proven.add(ability)
 
     def refuse(self, ability: Ability, reason: str) -> bool:
         """Notes that the endpoint does not have an ability. Returns whether that is new."""
         new = not self.known(ability) or self.allows(ability)
         self._facts[ability] = Fact(False, reason[:_MAX_REASON], self._clock() + _BELIEF)
+        self.proven.discard(ability)
         return new
 
     @asynccontextmanager

@@ -61,8 +61,8 @@ async def told_by_head(provider: AWSProvider, source: Entry) -> bool:
 
 
 async def get_version(
-    provider: AWSProvider, call: Call, key: str, span: tuple[int, int | None], etag: str | None
-) -> tuple[Response, str | None]:
+    provider: AWSProvider, call: Call, key: str, span: tuple[int, int | None], etag: str
+) -> tuple[Response, str]:
     """Requests the bytes `[start, end)` of a version.
 
     Returns:
@@ -75,7 +75,7 @@ async def get_version(
     try:
         return await requests.send(call, "GET", *name, range_headers(*span, etag)), etag
     except PreconditionFailedError as error:
-        told = None if etag is None or error.status != 412 else await etag_to_send(provider, key, etag)
+        told = None if error.status != 412 else await etag_to_send(provider, key, etag)
         if told is None or same_etag(told, etag):
             raise
     return await requests.send(call, "GET", *name, range_headers(*span, told)), told

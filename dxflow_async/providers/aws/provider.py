@@ -7,7 +7,7 @@ bucket. Source: https://docs.aws.amazon.com/AmazonS3/latest/API/
 from __future__ import annotations
 
 import copy
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -54,6 +54,7 @@ from dxflow_async.providers.common.confirm import (
     check_version,
     contradiction,
     extent,
+    has_body,
     not_the_service,
     read_body,
 )
@@ -239,11 +240,15 @@ class AWSProvider(Provider):
         if (start or end is not None) and not self.features.ranges:
             read_all = partial(self.read, key, etag=etag, listed=listed)
             return await self._whole.read(call, key, start, end, etag, read_all)
-        response, etag = await get_version(self, call, key, (start, end), etag)
+        if etag is None:
+            response = await self._requests.send(call, "GET", *split_key(key), range_headers(start, end, None))
+        else:
+            response, etag = await get_version(self, call, key, (start, end), etag)
+        seen = etag_of(response.headers)
         try:
-            await check_version(self, call, key, etag, etag_of(response.headers))
-            version = etag_of(response.headers), listed
-            size, length = await extent(self, call, key, response, (start, end), version)
+            if etag is not None:
+                await check_version(self, call, key, etag, seen)
+            size, length = await extent(self, call, key, response, (start, end), (seen, listed))
         except ValueError as error:
             response.close()
             raise not_the_service(call, str(error), response.status) from error
@@ -265,8 +270,8 @@ class AWSProvider(Provider):
         reading = body_reader(entry, length, self._http, call, response, entry.crc32c)
         return reading if entry.digest is None else VerifiedReader(reading, entry.digest, call)
 
-    async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
-        return await in_source_class(self, key, options, partial(self._write, key, body))
+    def write(self, key: str, body: Body, options: ObjectOptions) -> Coroutine[Any, Any, Entry]:
+        return in_source_class(self, key, options, partial(self._write, key, body))
 
     async def _write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         bucket, name = split_key(key)
@@ -282,8 +287,8 @@ class AWSProvider(Provider):
             response, confirmed = await write_on_condition(self, call, key, options, send)
         else:
             response, confirmed = await self._send_body(call, bucket, name, headers, body)
-        told = crc32c_of(response.headers)
-        if await self._signs.confirm(response, body, "object", told) or confirmed:
+        empty, told = not await has_body(response), crc32c_of(response.headers)
+        if self._signs.confirm(response.headers, body, "object", told, empty=empty) or confirmed:
             crc32c = body.crc32c if confirmed else told
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
@@ -301,7 +306,7 @@ class AWSProvider(Provider):
 
     def _send_body(
         self, call: Call, bucket: str, name: str, headers: Mapping[str, str], body: Body, condition: Any = None
-    ) -> Awaitable[SentBody]:
+    ) -> Coroutine[Any, Any, SentBody]:
         judge = partial(self._write_limit, call, body.size)
         sent = {**headers, **condition} if condition else headers
         return send_body(self._requests, call, bucket, name, {}, sent, body, judge=judge)

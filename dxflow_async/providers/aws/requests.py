@@ -7,7 +7,7 @@ import copy
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -103,6 +103,7 @@ class Requests:
         self.threads = threads
         self._signer = Signer(clock=self.identity.clock)
         self._regions: dict[str, str] = {}
+        self._configured_region: str | None = None
         self._regionless: set[str] = set()
         self._asking_region = asyncio.Lock()
         self._bases: dict[tuple[str, str], Base] = {}
@@ -153,7 +154,7 @@ class Requests:
             self.prepared = True
             self.dialect.use_checksums(sent=sent, compared=compared)
 
-    async def send(
+    def send(
         self,
         call: Call,
         method: str,
@@ -164,7 +165,7 @@ class Requests:
         query: Mapping[str, str] | None = None,
         body: Body | bytes | None = None,
         judge: Judge | None = None,
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """Sends a request and returns a response with status 200 to 206.
 
         A refused request is sent again where one thing about it can be changed, each of them once: the bucket's region,
@@ -175,13 +176,23 @@ class Requests:
             method, bucket, name, headers, query, body: the request.
             judge: chooses the error of a refusal; None from it leaves that to the table of errors.
         """
-        headers, dialect = headers or {}, self.dialect
-        if not self.prepared:
-            await self.prepare()
-        if CHECKSUM_MODE in headers and not dialect.known(Ability.READ_CHECKSUMS):
-            async with dialect.first(Ability.READ_CHECKSUMS):
-                return await self._send(call, method, bucket, name, headers, query, body, judge)
-        return await self._send(call, method, bucket, name, headers, query, body, judge)
+        request = call, method, bucket, name, headers or {}, query, body, judge
+        asks = headers is not None and CHECKSUM_MODE in headers
+        if not self.prepared or (asks and Ability.READ_CHECKSUMS not in self.dialect.proven):
+            return self._send_first(*request, asks=asks)
+        return self._send(*request)
+
+    async def _send_first(self, *request: Any, asks: bool) -> Response:
+        """Sends a request that may be the first one; the first that asks for checksums is waited for by others."""
+        await self.prepare()
+        if asks and not self.dialect.known(Ability.READ_CHECKSUMS):
+            async with self.dialect.first(Ability.READ_CHECKSUMS):
+                return await self._send(*request)
+        return await self._send(*request)
+
+    async def _find_region(self) -> str:
+        self._configured_region = found = await self.identity.region()
+        return found
 
     async def _send(
         self,
@@ -194,11 +205,11 @@ class Requests:
         body: Body | bytes | None,
         judge: Judge | None,
     ) -> Response:
-        dialect = self.dialect
+        dialect, ability = self.dialect, _unsigned(body)
         if CHECKSUM_MODE in headers and not dialect.allows(Ability.READ_CHECKSUMS):
             headers = without_mode(headers)
-        region = self._regions.get(bucket) or await self.identity.region()
-        unsigned = dialect.allows(_unsigned(body))
+        region = self._regions.get(bucket) or self._configured_region or await self._find_region()
+        unsigned = ability in dialect.proven or dialect.allows(ability)
         attempt = _Attempt(call, method, bucket, name, headers, query, body, region, unsigned)
         changed: dict[str, str] = {}
         expired: Credentials | None = None
@@ -206,7 +217,7 @@ class Requests:
         while True:
             identity = self.identity
             credentials = _NOBODY if self._anonymous else identity.fixed or await identity.credentials()
-            if credentials != expired:
+            if expired is None or credentials != expired:
                 offset = self.identity.clock.offset
                 response = await self._send_once(attempt, credentials)
                 if 200 <= response.status < 207:
@@ -291,27 +302,40 @@ class Requests:
                 return attempt._replace(region=region)
         return None
 
-    async def _send_once(self, attempt: _Attempt, credentials: Credentials) -> Response:
-        call, method, bucket, name, headers, query, body, region, unsigned = attempt
-        host, base, root = self._bases.get((bucket, region)) or await self.base(bucket, region)
+    def _send_once(self, attempt: _Attempt, credentials: Credentials) -> Coroutine[Any, Any, Response]:
+        base = self._bases.get((attempt.bucket, attempt.region))
+        if base is not None and (attempt.unsigned or self._anonymous):
+            return self._send_signed(attempt, credentials, base, UNSIGNED)
+        return self._send_prepared(attempt, credentials)
+
+    async def _send_prepared(self, attempt: _Attempt, credentials: Credentials) -> Response:
+        """Sends a request to a bucket that is not known yet, or one with the digest of its body in its signature."""
+        bucket, region, payload = attempt.bucket, attempt.region, UNSIGNED
+        base = self._bases.get((bucket, region)) or await self.base(bucket, region)
+        if not (attempt.unsigned or self._anonymous):
+            payload = (await self.digest(hashlib.sha256(), attempt.body)).hex()
+        return await self._send_signed(attempt, credentials, base, payload)
+
+    def _send_signed(
+        self, attempt: _Attempt, credentials: Credentials, base: Base, payload: str
+    ) -> Coroutine[Any, Any, Response]:
+        call, method, _, name, headers, query, body, region, _ = attempt
+        host, start, root = base
         escaped = name if _PLAIN(name) else quote(name, safe="/-_.~")
         path = root + escaped
         if self._version is not None and name:
             query = {**(query or {}), "versionId": self._version}
         text = query_string(query.items()) if query else ""
-        url = base + (f"{escaped}?{text}" if text else escaped)
+        url = start + (f"{escaped}?{text}" if text else escaped)
         signed = {**headers, **self._always, "host": host}
         if self._customer or self._source_customer:
             signed |= self._key_headers(attempt)
         if self._anonymous:
-            return await self.http.send(call, method, url, signed, body)
-        payload = UNSIGNED if unsigned else (await self.digest(hashlib.sha256(), body)).hex()
+            return self.http.send(call, method, url, signed, body)
         self._signer.sign(credentials, region, method, path, text, signed, payload)
         # A condition that an attempt fulfilled does not hold for the next one, so a caller that retries must know.
         conditional = method != "GET" and ("if-none-match" in headers or (method != "HEAD" and "if-match" in headers))
-        if conditional:
-            return await self.http.send(call, method, url, signed, body, repeatable=False)
-        return await self.http.send(call, method, url, signed, body)
+        return self.http.send(call, method, url, signed, body, repeatable=False if conditional else None)
 
     def _key_headers(self, attempt: _Attempt) -> dict[str, str]:
         """Returns the headers of the customer's key for a request that reads or writes the bytes of an object."""
@@ -325,9 +349,9 @@ class Requests:
     def _learn(self, attempt: _Attempt, changed: Mapping[str, str]) -> None:
         """Notes what a successful request says about the endpoint."""
         dialect = self.dialect
-        if attempt.unsigned:
+        if attempt.unsigned and _unsigned(attempt.body) not in dialect.proven:
             dialect.accept(Ability.UNSIGNED, _unsigned(attempt.body))
-        if CHECKSUM_MODE in attempt.headers:
+        if CHECKSUM_MODE in attempt.headers and Ability.READ_CHECKSUMS not in dialect.proven:
             dialect.accept(Ability.READ_CHECKSUMS)
         if not changed:
             return

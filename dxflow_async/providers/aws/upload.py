@@ -30,7 +30,7 @@ from dxflow_async.providers.aws.listed_parts import ListedParts, list_parts
 from dxflow_async.providers.aws.odd_names import confirm_name
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.xml import Document
-from dxflow_async.providers.common.confirm import check_unchanged, not_the_service
+from dxflow_async.providers.common.confirm import check_unchanged, has_body, not_the_service
 from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions, Part, PartReceipt, Upload
 from dxflow_async.providers.http import Call
@@ -91,7 +91,8 @@ class S3Upload(Upload):
         if (kind := checksum_type(response.headers)) is not None:
             self._full = kind == FULL_OBJECT
         self._provider.learned.see_etag(response.headers)
-        if not await self._provider._signs.confirm(response, body, "part", crc32c_of(response.headers)) and not (
+        empty, told = not await has_body(response), crc32c_of(response.headers)
+        if not self._provider._signs.confirm(response.headers, body, "part", told, empty=empty) and not (
             etag is None and self._provider.learned.lacks_etags and "x-amz-checksum-crc32c" not in response.headers
         ):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)

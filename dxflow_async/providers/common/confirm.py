@@ -239,8 +239,12 @@ async def extent(
     """
     status, headers, (start, end), (etag, listed) = response.status, response.headers, span, version
     known = None
-    if status in (200, 206) and total_of(status, headers) is None:
-        known = await size_of_version(provider, call, key, etag, listed)
+    if status in (200, 206):
+        told = total_of(status, headers)
+        if told is None:
+            known = await size_of_version(provider, call, key, etag, listed)
+        elif status == 200 and not start and end is None:
+            return told, told
     try:
         return extent_of(status, headers, start, end, known)
     except IgnoredRangeError:

@@ -80,7 +80,7 @@ class Signer:
         if credentials.token is not None:
             headers["x-amz-security-token"] = Secret(credentials.token)
         names, signed = self._names(tuple(headers))
-        lines = "".join([f"{name}:{headers[name]}\n" for name in names])
+        lines = "\n".join(map(":".join, zip(names, map(headers.__getitem__, names), strict=True))) + "\n"
         if "  " in lines or ": " in lines or " \n" in lines or not lines.replace("\n", "").isprintable():
             lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in names])
         canonical = f"{method}\n{path}\n{query}\n{lines}\n{signed}\n{payload}"

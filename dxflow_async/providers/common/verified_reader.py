@@ -169,7 +169,9 @@ def body_reader(
         >>> size, length = await extent(self, call, key, response, (start, end), (etag, listed))
         >>> return body_reader(Entry(key, size, etag=etag), length, http, call, response)
     """
-    cls = CountedReader if content_length(response.headers) is None else HTTPReader
+    headers = response.headers
+    measured = "content-length" in headers and "transfer-encoding" not in headers
+    cls = HTTPReader if measured or content_length(headers) is not None else CountedReader
     return cls(entry, size, http, call, response, crc32c)
 
 

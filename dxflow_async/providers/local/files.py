@@ -10,6 +10,7 @@ import stat
 import sys
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from time import monotonic
 from typing import NamedTuple
 
@@ -205,7 +206,6 @@ class TemporaryFile:
         path: the path of the temporary file; empty if there is none.
         reads_back: whether it is compared with what was written before it gets its name: `write_new` does it, and
             callers of the other methods.
-        writing: lets two tasks write: while one writes, the thread of the other computes its checksum.
     """
 
     def __init__(
@@ -226,9 +226,13 @@ class TemporaryFile:
         self._name = ""
         self.held = True
         self.reads_back = False
-        self.writing = asyncio.Semaphore(2)
         self._lock = threading.Lock()
         self.path = ""
+
+    @cached_property
+    def writing(self) -> asyncio.Semaphore:
+        """Lets two tasks write: while one writes, the thread of the other computes its checksum."""
+        return asyncio.Semaphore(2)
 
     def create(self, size: int | None = None) -> None:
         """Creates the file, and its directory if it is missing; checks first that `size` bytes fit on the disk."""
@@ -238,8 +242,8 @@ class TemporaryFile:
         name = temporary_name(self._mark)
         self._descriptor = self._open(name, _NEW, make=True)
         hold_temporary(self._descriptor)
-        self._above = os.path.dirname(path)
-        self._name, self.path = name, os.path.join(self._above, name)
+        self._above = path[: -len(self._target)]
+        self._name, self.path = name, self._above + name
         if size and _free_space(self._descriptor) < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
 
@@ -277,7 +281,7 @@ class TemporaryFile:
             raise FileNotFoundError(errno.ENOENT, "it is no upload to this name", path)
         self._descriptor = self._open(name, _OLD, make=False)
         hold_temporary(self._descriptor)
-        self._above, self._name, self.path = beside, name, path
+        self._above, self._name, self.path = os.path.join(beside, ""), name, path
         return [receipt for receipt in receipts if self._checksum(receipt.part) == receipt.crc32c]
 
     def _checksum(self, part: Part) -> int | None:
@@ -293,9 +297,9 @@ class TemporaryFile:
         return crc
 
     def update_digest(self, digest: RunningDigest | PartsDigest, position: int, end: int = sys.maxsize) -> int:
-        """Adds the bytes `[position, end)` to a digest; returns how many, 0 at the end.
+        """Adds a limited number of the bytes `[position, end)` to a digest, which cancelled callers wait for.
 
-        It adds a limited number, because a cancelled caller waits until it returns.
+        Returns how many it added; 0 at the end.
         """
         buffer, start = memoryview(bytearray(SCAN_SIZE)), position
         while position - start < _DIGESTED_SIZE:
@@ -384,7 +388,7 @@ class TemporaryFile:
     @property
     def directories(self) -> tuple[str]:
         """The path of its directory."""
-        return (self._above,)
+        return (os.path.dirname(self._above),)
 
     def take_name(self) -> None:
         """Renames the file to its target, which is replaced atomically.
@@ -489,10 +493,10 @@ def copy_file(root: Root, source: Entry, file: TemporaryFile) -> CopiedFile:
         status = os.fstat(descriptor)
         if source.etag not in (None, etag_of(status)):
             raise error_of("copy", root.resolve(source.key), PreconditionFailedError, _CHANGED)
-        kept = root.kept_checksums
-        if kept is not None and kept.of(descriptor, root.resolve(source.key), status) not in (None, crc):
+        path = root.resolve(source.key)
+        if (kept := root.kept_checksums) is not None and kept.of(descriptor, path, status) not in (None, crc):
             text = "its bytes have another checksum than when it was stored; store it again, and check the disk"
-            raise error_of("copy", root.resolve(source.key), ChecksumMismatchError, text)
+            raise error_of("copy", path, ChecksumMismatchError, text)
     finally:
         os.close(descriptor)
     return CopiedFile(status.st_size, crc, status.st_mtime, status.st_mode)

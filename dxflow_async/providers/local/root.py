@@ -34,6 +34,9 @@ __all__ = ["Root", "error_of", "etag_of", "refuse_special"]
 _DIRECTORY = O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
+_DOUBTFUL = ("/", ".")
+
+
 class Root:
     """A directory that paths do not leave.
 
@@ -66,8 +69,10 @@ class Root:
         Raises:
             UnsafePathError: it would lie outside, or is no name.
         """
-        name = key.removesuffix("/")
-        if "\0" in name or (name and not {"", ".", ".."}.isdisjoint(name.split("/"))):
+        name = key[:-1] if key[-1:] == "/" else key
+        # Only a name with one of these texts in it can have such a segment; most have none.
+        doubtful = "//" in name or "/." in name or name[:1] in _DOUBTFUL or name[-1:] == "/" or "\0" in name
+        if doubtful and ("\0" in name or (name and not {"", ".", ".."}.isdisjoint(name.split("/")))):
             raise UnsafePathError(f"{key!r} is not a name below {self.path}; remove '//', '.' and '..'", path=key)
         if not name.isascii():
             try:

@@ -45,8 +45,8 @@ class BaseItem:
         self._unverified: str | None = "no checksum was compared"
         self._moved = 0
         self.version: str | None = None
-        self._source_limit = context.limits.requests(source.provider)
-        self._destination_limit = context.limits.requests(destination.provider)
+        self._sides = sides = context.sides(source.provider, destination.provider)
+        self._source_limit, self._destination_limit = sides.source_limit, sides.destination_limit
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -171,11 +171,11 @@ class BaseItem:
             kind: of the request, if it takes longer than most, such as `"finish"`.
         """
         limit = self._source_limit if place is self._source else self._destination_limit
-        limited = operation if limit is None else partial(limit.run, operation, size, kind)
         try:
-            return await limited()
+            return await (operation() if limit is None else limit.run(operation, size, kind))
         except StorageError as error:
             failure = error
+        limited = operation if limit is None else partial(limit.run, operation, size, kind)
         attempts = Attempts()
         try:
             return await retry_after(failure, limited, self._context.policy, attempts)

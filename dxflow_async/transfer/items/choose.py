@@ -55,13 +55,14 @@ def item_for(
     if restores:
         target = Place(target.provider, target.key.removesuffix(LINK_SUFFIX), target.shown.removesuffix(LINK_SUFFIX))
 
-    make = partial(_item_with_bytes, context, source, target, entry, move, keep_time, restores)
     try:
         item = _item_without_bytes(context, source, end, target, entry, operation, move=move)
         if item is not None:
             return item
+        given = context, source, target, entry, move, keep_time, restores
         if overwrite is True and options.if_match is None:
-            return make(options)
+            return _item_with_bytes(*given, options)
+        make = partial(_item_with_bytes, *given)
         return OverwritingItem(context, source, target, entry, options, overwrite, make)
     except Exception as error:  # noqa: BLE001 - whatever an item raises is its own failure
         failure = failure_of(error, (source.shown, target.shown), operation)

@@ -79,7 +79,9 @@ class CopyItem(Multipart, TransferItem):
         *,
         delete_source: bool = False,
     ) -> None:
-        super().__init__(context, source, _read_back(source, destination), 0 if entry is None else entry.size)
+        super().__init__(context, source, destination, 0 if entry is None else entry.size)
+        if self._sides.writes_to is not destination.provider:
+            self._destination = destination._replace(provider=self._sides.writes_to)
         self._moves = delete_source
         self._options = options
         self._own_writes = OwnWrites(context, destination) if options.conditional else None
@@ -95,7 +97,7 @@ class CopyItem(Multipart, TransferItem):
         self._begin()
         self._decide()
         self._receipts = []
-        self._checks = Verification(self._source.provider.features, self._destination.provider.features)
+        self._checks = Verification(self._sides.source, self._sides.destination)
         if self._context.journal is not None:
             await self._context.journal.sweep(self._destination.provider, self._destination.key)
         self._reads.entry = entry = await self._look()
@@ -117,8 +119,8 @@ class CopyItem(Multipart, TransferItem):
 
     def _decide(self) -> None:
         """Decides how the object becomes parts, by what is known of both providers now."""
-        source, destination = self._source.provider.features, self._destination.provider.features
-        self._policy = self._context.part_policy(source, destination)
+        self._sides = self._context.sides(self._source.provider, self._destination.provider)
+        self._policy = self._sides.policy
         self._whole_size = self._policy.largest_whole(self._context.meter.left)
 
     async def seen(self) -> str | None:
@@ -153,7 +155,7 @@ class CopyItem(Multipart, TransferItem):
                 await self._keep(await self._send(part, partial(upload.write_part, part)))
             if self._checks.ordered is not None:
                 await self._checks.ordered.stored(part, upload)
-        elif self._destination.provider.features.stages:
+        elif self._sides.destination.stages:
             self._staged = await self._send(part, self._stage)
             self._stored, self.waits_for_disk = self._staged.entry, self._staged.waits
         else:
@@ -163,7 +165,7 @@ class CopyItem(Multipart, TransferItem):
         return self._destination.provider.stage(self._destination.key, body, self._completed_options())
 
     def _write(self, body: Body) -> Awaitable[Entry]:
-        if self._within_tagged:
+        if self._sides.tagged:
             return self._write_with_tags(body)
         return self._destination.provider.write(self._destination.key, body, self._completed_options())
 
@@ -211,7 +213,10 @@ class CopyItem(Multipart, TransferItem):
                 await self._take_over_parts(self._upload, self._completed_options())
             await self._finish_upload(self._upload)
         else:
-            await self._finish_whole()
+            self._judge_whole()
+            if self._staged is not None:
+                await self._staged.commit()
+                self._staged = None
         entry = self._reads.entry
         assert entry is not None
         self.version = entry.etag
@@ -219,13 +224,10 @@ class CopyItem(Multipart, TransferItem):
             await self._delete_source(entry, self._stored)
         return self.result(None)
 
-    async def _finish_whole(self) -> None:
-        """Compares an object that moved as one part, and then gives a staged one its name."""
+    def _judge_whole(self) -> None:
+        """Compares an object that moved as one part, before a staged one gets its name."""
         assert self._stored is not None
         self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
-        if self._staged is not None:
-            await self._staged.commit()
-            self._staged = None
 
     async def _finish_upload(self, upload: Upload) -> None:
         """Compares the parts with the source before they are put together, and what was stored after."""
@@ -311,23 +313,17 @@ class CopyItem(Multipart, TransferItem):
                 await self._take_over_parts(self._upload, self._completed_options())
         await super().abort()
 
-    @property
-    def _within_tagged(self) -> bool:
-        """Whether tags of the source go along: it is copied within a provider that has tags."""
-        source, destination = self._source.provider.origin, self._destination.provider
-        return source is destination.origin and "tags" in destination.features.options
-
     async def _take_tags(self) -> None:
         """Looks up the tags of the source, which only requests for them report, unless the call gives others."""
         entry = self._reads.entry
-        if self._within_tagged and self._tags is self._options.tags is None and entry is not None:
+        if self._sides.tagged and self._tags is self._options.tags is None and entry is not None:
             self._tags = await self._source.provider.stored_tags(entry)
 
     def _completed_options(self) -> ObjectOptions:
-        source, destination = self._source.provider.features, self._destination.provider.features
-        reads = self._reads
+        sides, reads = self._sides, self._reads
         options = self._options if not self._tags else replace(self._options, tags=self._tags)
-        return complete_options(options, self._destination.key, source, destination, reads.listed, reads.entry)
+        key = self._destination.key
+        return complete_options(options, key, sides.source, sides.destination, reads.listed, reads.entry)
 
     def _judge(self, moved: int | None) -> None:
         """Compares the CRC32C of the bytes that moved with what both sides report.
@@ -347,7 +343,8 @@ class CopyItem(Multipart, TransferItem):
         """Reads a part and delivers it, as often as the retry policy allows."""
         memory = self._reads.take_reserved()
         if not memory:
-            memory = await self._context.limits.memory.take(self._policy.memory_for(part.size))
+            budget, wanted = self._context.limits.memory, self._policy.memory_for(part.size)
+            memory = budget.try_take(wanted) or await budget.take(wanted)
         attempts, policy = Attempts(), self._context.policy
         try:
             if not self._policy.buffers:
@@ -422,7 +419,7 @@ class CopyItem(Multipart, TransferItem):
         if reading.size > max(part.size, self._whole_size):
             await reading.aclose()
             raise self._failed(SourceChangedError, "it grew while it was transferred; try again")
-        if reading.crc32c is None and self._source.provider.features.checksum_told:
+        if reading.crc32c is None and self._sides.source.checksum_told:
             await self._reads.add_checksum(reading, attempts)
         return reading
 
@@ -432,15 +429,6 @@ class CopyItem(Multipart, TransferItem):
             "when it happens again"
         )
         return self._failed(ChecksumMismatchError, text)
-
-
-def _read_back(source: Place, destination: Place) -> Place:
-    """Returns the destination, which reads back what it stores if both sides are disks that report no checksums."""
-    if source.provider.local_disk is None or destination.provider.local_disk is None:
-        return destination
-    if source.provider.features.checksum or destination.provider.features.checksum:
-        return destination
-    return destination._replace(provider=destination.provider.reading_back())
 
 
 def _is_complete(features: Features, listed: Entry) -> bool:

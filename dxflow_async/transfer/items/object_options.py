@@ -5,14 +5,14 @@ from __future__ import annotations
 import mimetypes
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.mtime import NAME, changed_at
 from dxflow_async.providers.contract import Entry, Features, ObjectOptions
 
 __all__ = ["complete_options", "content_type_of"]
-
-_NOTHING: Mapping[str, str] = {}
 
 
 def complete_options(
@@ -55,8 +55,7 @@ def complete_options(
     if source.storage_classes is not None and source.storage_classes == destination.storage_classes:
         known = (each.storage_class for each in (listed, seen) if each is not None)
         source_class = next((each for each in known if each is not None), None)
-    headers = (seen.system if seen is not None and destination.options else None) or _NOTHING
-    return ObjectOptions(
+    completed = ObjectOptions(
         content_type,
         metadata,
         options.public,
@@ -64,15 +63,19 @@ def complete_options(
         mode,
         source_class=source_class,
         storage_class=options.storage_class,
-        cache_control=options.cache_control or headers.get("cache_control"),
-        content_disposition=options.content_disposition or headers.get("content_disposition"),
-        content_encoding=options.content_encoding or headers.get("content_encoding"),
-        content_language=options.content_language or headers.get("content_language"),
+        cache_control=options.cache_control,
+        content_disposition=options.content_disposition,
+        content_encoding=options.content_encoding,
+        content_language=options.content_language,
         tags=options.tags,
         encryption=options.encryption,
         if_absent=options.if_absent,
         if_match=options.if_match,
     )
+    if seen is not None and seen.system and destination.options:
+        kept: dict[str, Any] = {name: getattr(options, name) or value for name, value in seen.system.items()}
+        return replace(completed, **kept)
+    return completed
 
 
 def _with_identifiers(metadata: Mapping[str, str], key: str) -> Mapping[str, str]:
@@ -105,8 +108,10 @@ def content_type_of(name: str) -> str:
         >>> content_type_of("a/table.CSV"), content_type_of("a.tar.gz")
         ('text/csv', 'application/gzip')
     """
-    stem, _, ending = name[name.rfind("/") + 1 :].lstrip(".").rpartition(".")
-    return (stem and _TYPES.get(ending.lower())) or "application/octet-stream"
+    stem, _, ending = name.rpartition(".")
+    kind = _TYPES.get(ending) or _TYPES.get(ending.lower())
+    unnamed = stem[-1:] in ("", "/", ".") and not stem.rpartition("/")[2].strip(".")  # as .txt is
+    return "application/octet-stream" if kind is None or unnamed else kind
 
 
 # Only Python's own table is read, not the system's, so that every machine gives the same answer.

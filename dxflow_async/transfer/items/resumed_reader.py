@@ -184,7 +184,8 @@ class ResumedReader(Reader):
 
     async def _open(self) -> Reader:
         while True:
-            await self._enter()
+            if (limit := self._limit) is not None:
+                self._permit = limit.try_acquire(self._bytes, "read") or await limit.wait(self._bytes, "read")
             try:
                 self._inner = await self._read()
             except StorageError as error:
@@ -213,14 +214,24 @@ class ResumedReader(Reader):
         """Opens one read of the object that was looked up."""
         reading = await self._provider.read(self._key, self._position, self._end, etag=self._etag, listed=self._listed)
         try:
-            await self._confirm(reading.entry)
+            if not self._agrees(reading.entry):
+                await self._confirm(reading.entry)
         except BaseException:
             await reading.aclose()
             raise
         return reading
 
+    def _agrees(self, seen: Entry) -> bool:
+        """Returns whether an answer agrees with what was looked up, and names the version that is read."""
+        known = self._known
+        if known is None:
+            named = seen.etag is not None or not self._provider.features.versions
+        else:
+            named = disagreement(known, seen) is None
+        return named and same_etag(self._etag, seen.etag)
+
     async def _confirm(self, seen: Entry) -> None:
-        """Compares an answer with what was looked up. If they differ, a new `stat` says which of them is right.
+        """Has a new `stat` say whether an answer that does not agree with what was looked up is right.
 
         Raises:
             ServiceError: the answer is wrong.
@@ -228,21 +239,15 @@ class ResumedReader(Reader):
         """
         known, call = self._known, Call(self._provider.name, "read", f"/{self._key}")
         differs = None if known is None else disagreement(known, seen)
-        unnamed = known is None and seen.etag is None and self._provider.features.versions
-        if differs is None and not unnamed and self._is_pinned(seen):
-            return
         named = known is not None and None not in (known.etag, seen.etag)
         if differs is not None and known is not None and named and same_etag(known.etag, seen.etag):
             raise contradiction(call, differs)
         now = await self._provider.stat(self._key)
         if (differs := disagreement(now, seen)) is not None:
             raise contradiction(call, differs)
-        etag = None if self._is_pinned(seen) else self._etag
+        etag = None if same_etag(self._etag, seen.etag) else self._etag
         if etag is not None and (now.etag is None or not await self._provider.same_version(etag, now)):
             raise call.error(PreconditionFailedError, "the object was replaced meanwhile; start again")
-
-    def _is_pinned(self, seen: Entry) -> bool:
-        return same_etag(self._etag, seen.etag)
 
     async def _resume(self, error: StorageError) -> None:
         if self._etag is None or not error.retryable:
@@ -256,11 +261,6 @@ class ResumedReader(Reader):
         inner = await self._open()
         if isinstance(broken, VerifiedReader):
             self._inner = broken.continued(inner)
-
-    async def _enter(self) -> None:
-        if self._limit is not None:
-            limit = self._limit
-            self._permit = limit.try_acquire(self._bytes, "read") or await limit.wait(self._bytes, "read")
 
     def _release(self, error: BaseException | None = None) -> None:
         permit, self._permit = self._permit, None
