@@ -10,6 +10,7 @@ from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyErro
 from dxflow_async.models import JobList, Leftover
 from dxflow_async.storage.leftovers import left_files, left_uploads, remove_files, remove_uploads
 from dxflow_async.storage.resumed_job import open_job, resolved_ends
+from dxflow_async.transfer.executor.killed_calls import remove_dead_channels
 from dxflow_async.transfer.journal.jobfile import JobFile, job_ids
 from dxflow_async.transfer.journal.schema import DamagedJobFile
 
@@ -58,6 +59,8 @@ class Jobs:
                 await run(self._warn_of, job_id, error)
             except (StorageError, OSError) as error:
                 failures.append(error)  # the other jobs are cleaned all the same
+        if not dry_run:
+            await run(remove_dead_channels)
         if failures:
             raise failures[0]
         return found

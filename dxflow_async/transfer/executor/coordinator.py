@@ -31,6 +31,7 @@ from dxflow_async.transfer.context import DeletionRest, ListingRest
 from dxflow_async.transfer.engine import Engine, TransferItem, close_items
 from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError
 from dxflow_async.transfer.executor.dispatcher import LOSSES, Dispatcher
+from dxflow_async.transfer.executor.killed_calls import remove_dead_channels
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
 from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
@@ -178,7 +179,8 @@ class Coordinator:
     @asynccontextmanager
     async def _serving(self, meter: Meter) -> AsyncIterator[TaskGroup]:
         """Opens the channel to the workers, and watches it."""
-        call, channel = self._call, await self._threads.run(Channel.create, self._threads.owner_id)
+        call = self._call
+        channel = await self._threads.run(_channel, self._threads.owner_id, call.executor.same_machine)
         monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)
         self._dispatcher = Dispatcher(call.executor, channel, monitor, self._threads)
         try:
@@ -410,6 +412,13 @@ class Coordinator:
 
     def _disk(self, root: str) -> Provider:
         return local_provider(root, self._threads)
+
+
+def _channel(owner_id: str, same_machine: bool) -> Channel:
+    """Creates the channel of a call. Those of calls that were killed are removed."""
+    channel = Channel.create(owner_id, same_machine=same_machine)
+    remove_dead_channels()
+    return channel
 
 
 def _ended_workers(work: Work, advice: str) -> StorageError:
