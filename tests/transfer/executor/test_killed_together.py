@@ -8,24 +8,21 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.transfer.executor import killed_calls
 from dxflow_async.transfer.executor.channel import CALL, Channel, WorkerChannel
 from dxflow_async.transfer.executor.killed_calls import remove_channels_of, remove_dead_channels, workers_left_by
-from tests.dialects.s3_exchange import Answer
-from tests.dialects.s3_quirks import Quirks
-from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.faults.killed_processes import Program
 from tests.sessions import MiB, part_files
+from tests.transfer.executor.holding_server import HoldingServer
+from tests.transfer.executor.told_channels import begun_in, first_worker
 from tests.transfer.executor.trees import content, make_files
 
 pytestmark = pytest.mark.timeout(120)
@@ -34,62 +31,15 @@ _NAMES = [f"{number}" for number in range(4)]
 _HELD = "source/3"
 
 
-class _Holding(S3Server):
-    """Sends half of an object, once, and the rest when `released` is set.
-
-    Attributes:
-        top: the directory of the temporary file that it goes to.
-        held: half of it was sent, and its temporary file is there.
-    """
-
-    def __init__(self, top: Path) -> None:
-        super().__init__(Quirks())
-        self.top, self.held, self.released = top, asyncio.Event(), asyncio.Event()
-
-    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        if self.held.is_set() or request.method != "GET" or not request.path.endswith(_HELD):
-            return await super()._send(request, answer)
-        data = self.objects()[_HELD]
-        response = web.StreamResponse(headers={**answer.headers, "Content-Length": str(len(data))})
-        await response.prepare(request)
-        await response.write(data[: len(data) // 2])
-        while not part_files(self.top):  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
-        self.held.set()
-        await self.released.wait()
-        return response
-
-
-@pytest.fixture
-def channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where calls and their workers see each other."""
-    directory = tmp_path / "channels"
-    directory.mkdir()
-    monkeypatch.setenv("TMPDIR", str(directory))
-    monkeypatch.setattr(tempfile, "tempdir", str(directory))
-    return directory
-
-
 def left_in(channels: Path) -> list[Path]:
     """The channels that are there."""
     return list(channels.iterdir())
 
 
-def begun_in(channels: Path) -> list[Path]:
-    """What workers tell of the first shards of calls."""
-    return list(channels.glob("dxflow-call-*/1"))
-
-
-def first_worker(channels: Path) -> int:
-    """The process of the worker of the only call's first shard."""
-    (told,) = begun_in(channels)
-    return int(told.read_text().split()[0])
-
-
 async def test_a_resumed_job(channels: Path, tmp_path: Path) -> None:
     """It knows the workers of the killed process by what they told it, and removes the temporary files they left."""
     back = tmp_path / "back"
-    async with _Holding(back) as server:
+    async with HoldingServer(_HELD, back) as server:
         for name in _NAMES:
             server.store(f"source/{name}", name.encode() * MiB * 4)
         program = Program(tmp_path / "home", aws_settings(server))
