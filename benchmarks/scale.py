@@ -175,7 +175,7 @@ async def _plan(count: int) -> None:
         channel="",
         same_machine=True,
     )
-    placement = Placement(executor, lambda _: template, 512, None, 60.0)
+    placement = Placement(executor, lambda _: template, 512, None, 60.0, None)
     before, started = getrusage(RUSAGE_SELF).ru_maxrss, (time.monotonic(), time.process_time())
     report = await Coordinator(placement, None, threads).run(Engine(lambda: 1, meter), _items(count), meter)
     seconds, cpu = time.monotonic() - started[0], time.process_time() - started[1]

@@ -28,17 +28,18 @@ def hold_shared(descriptor: int) -> None:
             return
 
 
-def is_free(path: str, lock: int) -> bool:
+def is_free(path: str, lock: int, *, directory: int | None = None) -> bool:
     """Returns whether a file could be locked now. Where the file system has no locks, it could not.
 
     Args:
         path: of the file.
         lock: `fcntl.LOCK_SH` or `fcntl.LOCK_EX`.
+        directory: the descriptor of the directory that a relative path begins at; None for the current one.
 
     Raises:
         OSError: the file cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC, dir_fd=directory)
     try:
         fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
     except OSError:

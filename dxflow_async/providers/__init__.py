@@ -5,7 +5,7 @@ it. `docs/providers.md` shows a whole one, and `dxflow_async.testing` has the te
 not in `__all__` may change in any release.
 
 - the contract: Provider, Features, Entry, Page, ObjectOptions, Encryption, Reader, Upload, Part, PartReceipt, Staged,
-  LocalDisk
+  LocalDisk, TemporaryFiles
 - registration: ProviderKind, ProviderResources, provider_kinds, create_provider, CONTRACT_VERSION
 - bytes: Body, Buffer, Buffered, StreamedBody, is_streamed, crc32c
 - HTTP: HTTP, Call, Response, HTTPReader, url_path, status_error, expect_status, send_and_discard, and the checks of
@@ -77,6 +77,7 @@ __all__ = [
     "StorageError",
     "StreamedBody",
     "TLSOptions",
+    "TemporaryFiles",
     "Threads",
     "Throttle",
     "ThrottledError",
@@ -228,6 +229,7 @@ if TYPE_CHECKING:
         Run,
         Staged,
         StreamedBody,
+        TemporaryFiles,
         Upload,
         Write,
         is_streamed,
@@ -329,6 +331,7 @@ _HOMES = {
         "Run",
         "Staged",
         "StreamedBody",
+        "TemporaryFiles",
         "Upload",
         "Write",
         "is_streamed",

@@ -21,6 +21,7 @@ from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectColumns,
 from dxflow_async.providers.features import Features
 from dxflow_async.providers.local_disk import LocalDisk
 from dxflow_async.providers.reader import RangeIgnoredError, Reader
+from dxflow_async.providers.temporary_files import TemporaryFiles
 from dxflow_async.providers.uploads import CopyRefusedError, Part, PartLimitError, PartReceipt, Staged, Upload
 from dxflow_async.streams import Body, Buffer, Buffered, Run, StreamedBody, Write, is_streamed
 
@@ -46,6 +47,7 @@ __all__ = [
     "Run",
     "Staged",
     "StreamedBody",
+    "TemporaryFiles",
     "Upload",
     "Write",
     "is_streamed",
@@ -76,6 +78,11 @@ class Provider(ABC):
     @property
     def local_disk(self) -> LocalDisk | None:
         """The files behind the keys, if the provider keeps its objects on this machine's disks; else None."""
+        return None
+
+    @property
+    def temporary_files(self) -> TemporaryFiles | None:
+        """What killed processes leave, if the provider writes objects as files under temporary names; else None."""
         return None
 
     def reading_back(self) -> Provider:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection
 
 from dxflow_async.providers.entries import Entry
 
@@ -104,31 +103,6 @@ class LocalDisk(ABC):
         Args:
             source: the old key.
             key: the new key.
-        """
-
-    @abstractmethod
-    def leftovers(self, directory: str, owner_ids: Collection[str]) -> list[str]:
-        """Returns the paths of the temporary files that earlier sessions left in a directory; blocks.
-
-        Args:
-            directory: a path.
-            owner_ids: those of the sessions.
-
-        Returns:
-            Absolute paths.
-
-        Raises:
-            OSError: the directory cannot be read.
-        """
-
-    @abstractmethod
-    async def sweep(self, key: str, owner_ids: Collection[str], kept: Collection[str]) -> None:
-        """Removes the temporary files that earlier sessions left beside a key.
-
-        Args:
-            key: a file's.
-            owner_ids: those of the sessions.
-            kept: paths that stay.
         """
 
     @abstractmethod

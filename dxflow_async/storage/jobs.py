@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError, JobBusyError, StorageError
 from dxflow_async.models import JobList, Leftover
-from dxflow_async.storage.leftovers import left_files, left_uploads, remove_files, remove_uploads
+from dxflow_async.storage.leftovers import left_files, left_uploads, remove_each
 from dxflow_async.storage.resumed_job import open_job, resolved_ends
+from dxflow_async.transfer.executor.killed_calls import remove_dead_channels
 from dxflow_async.transfer.journal.jobfile import JobFile, job_ids
 from dxflow_async.transfer.journal.schema import DamagedJobFile
 
@@ -58,6 +59,8 @@ class Jobs:
                 await run(self._warn_of, job_id, error)
             except (StorageError, OSError) as error:
                 failures.append(error)  # the other jobs are cleaned all the same
+        if not dry_run:
+            await run(remove_dead_channels)
         if failures:
             raise failures[0]
         return found
@@ -81,16 +84,13 @@ class Jobs:
         areas = await self._resolver.areas_of(spec)
         area, (_, destination) = areas[1], resolved_ends(spec, areas)
         uploads = await left_uploads(self._resources, file, area)
-        known = {upload.id for upload in uploads}
-        files = [
-            path for path in await run(left_files, self._resources, file, destination.shown, area) if path not in known
-        ]
+        files = await left_files(self._resources, file, destination.shown, area, [upload.id for upload in uploads])
         if not dry_run:
-            await remove_uploads(uploads)
-            await run(remove_files, files)
+            await remove_each(uploads)
+            await remove_each(files)
             await run(file.remove)
         left = [Leftover(file.id, "upload", upload.location) for upload in uploads]
-        return [*left, *(Leftover(file.id, "file", path) for path in files), Leftover(file.id, "job", file.id)]
+        return [*left, *(Leftover(file.id, "file", each.location) for each in files), Leftover(file.id, "job", file.id)]
 
     def _ids(self) -> list[str]:
         return job_ids(self._resources.settings.home)

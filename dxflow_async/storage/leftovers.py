@@ -1,9 +1,9 @@
-"""What an interrupted job has left behind: uploads in parts, and temporary files on this machine's disks."""
+"""What an interrupted job has left behind: uploads in parts, and temporary files."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,18 +19,18 @@ from dxflow_async.transfer.journal.records import BegunUpload, ItemId
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
 
-__all__ = ["LeftUpload", "left_files", "left_uploads", "remove_files", "remove_uploads"]
+__all__ = ["Left", "left_files", "left_uploads", "remove_each"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class LeftUpload:
-    """An upload that nobody resumes.
+class Left:
+    """An upload that nobody resumes, or a temporary file.
 
     Attributes:
-        location: the location that it was to become.
-        id: the provider's id of it.
+        location: of an upload the location that it was to become; of a file its own.
+        id: the provider's id of an upload, the key of a file.
         remove: removes it.
     """
 
@@ -39,7 +39,7 @@ class LeftUpload:
     remove: Callable[[], Awaitable[None]]
 
 
-async def left_uploads(resources: Resources, file: JobFile, area: Area | None) -> list[LeftUpload]:
+async def left_uploads(resources: Resources, file: JobFile, area: Area | None) -> list[Left]:
     """Lists the uploads that a job has begun, or may have begun, and that still exist.
 
     Args:
@@ -52,7 +52,7 @@ async def left_uploads(resources: Resources, file: JobFile, area: Area | None) -
     begun = [(ends.destination, each) for ends, each in uploads]
     shown: Callable[[str], str] = (lambda key: key) if area is None else (lambda key: area.shown(area.path(key)))
     begun += [(shown(key), BegunUpload(key, upload_id, None, 0, 0)) for key, upload_id in orphans]
-    left = [LeftUpload(location, each.id, partial(_remove, resources, area, each)) for location, each in begun]
+    left = [Left(location, each.id, partial(_remove, resources, area, each)) for location, each in begun]
     if area is None or not (creations and area.provider.features.unfinished_uploads):
         return left
     home, provider = resources.settings.home, area.provider
@@ -63,20 +63,20 @@ async def left_uploads(resources: Resources, file: JobFile, area: Area | None) -
             found = await _request(resources, provider, look)
         except NotFoundError:
             continue  # the bucket was deleted, and its uploads with it
-        left += [LeftUpload(shown(key), each.id, partial(_request, resources, provider, each.abort)) for each in found]
+        left += [Left(shown(key), each.id, partial(_request, resources, provider, each.abort)) for each in found]
     return left
 
 
-async def remove_uploads(uploads: Iterable[LeftUpload]) -> None:
-    """Removes uploads, as many as possible.
+async def remove_each(left: Iterable[Left]) -> None:
+    """Removes what is left, as much as possible.
 
     Raises:
-        StorageError: the error of the first upload that could not be removed.
+        StorageError: the error of the first upload or file that could not be removed.
     """
     failures: list[StorageError] = []
-    for upload in uploads:
+    for each in left:
         try:
-            await upload.remove()
+            await each.remove()
         except NotFoundError:
             continue
         except StorageError as error:
@@ -85,36 +85,52 @@ async def remove_uploads(uploads: Iterable[LeftUpload]) -> None:
         raise failures[0]
 
 
-def left_files(resources: Resources, file: JobFile, destination: str, area: Area | None) -> list[str]:
-    """Lists the temporary files that earlier processes of a job were writing on this machine's disks. Blocks.
+async def left_files(
+    resources: Resources, file: JobFile, destination: str, area: Area | None, kept: Collection[str]
+) -> list[Left]:
+    """Lists the temporary files that earlier processes of a job were writing.
 
     Args:
         resources: the session's resources.
         file: the job's file.
         destination: the job's destination, as a whole local path or a location.
         area: the area of the destination; None for this machine's disks.
+        kept: the ids of uploads, whose files are left out.
     """
-    disk = (local_provider(os.sep, resources.threads) if area is None else area.provider).local_disk
-    if disk is None:
+    provider = local_provider(os.sep, resources.threads, follow_symlinks=True) if area is None else area.provider
+    files, disk, keys = provider.temporary_files, provider.local_disk, list[str]()
+    if files is None:
         return []
-    marks = file.earlier_owners
-    found: list[str] = []
-    for directory in _directories(file, destination, area):
-        with suppress(OSError):
-            found += disk.leftovers(directory, marks)
-    return found
+    owners = await resources.threads.run(lambda: file.earlier_owners)
 
+    async def find(directory: str, *, recursive: bool) -> bool:
+        look = partial(files.find, directory, owners, kept, recursive=recursive)
+        try:
+            keys.extend(await _request(resources, provider, look))
+        except StorageError as error:  # it is that of a file, or nothing was stored yet
+            if error.retryable:
+                raise
+            return False
+        return True
 
-def remove_files(paths: Iterable[str]) -> None:
-    """Deletes files; one that is not there is no error. Blocks."""
-    for path in paths:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+    if (await resources.threads.run(lambda: file.spec)).source is None:
+        for directory in await _directories(resources, file, area):
+            await find(directory, recursive=False)
+    else:
+        key = (await resources.threads.run(_key_of, destination, area)).removesuffix("/")
+        if not await find(f"{key}/" if key else "", recursive=True):
+            await find(_above(key), recursive=False)
+
+    def left(key: str) -> Left:
+        location = f"/{key}" if area is None else area.shown(area.path(key)) if disk is None else disk.path(key)
+        return Left(location, key, partial(_request, resources, provider, partial(files.remove, [key])))
+
+    return list(map(left, keys))
 
 
 async def _remove(resources: Resources, area: Area | None, begun: BegunUpload) -> None:
     if area is None or area.provider.local_disk is not None:
-        await resources.threads.run(remove_files, [begun.id])
+        await resources.threads.run(_unlink, begun.id)
         return
     provider = area.provider
     upload, _ = await _request(
@@ -123,32 +139,39 @@ async def _remove(resources: Resources, area: Area | None, begun: BegunUpload) -
     await _request(resources, provider, upload.abort)
 
 
+def _unlink(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 async def _request(resources: Resources, provider: Provider, operation: Callable[[], Awaitable[T]]) -> T:
     return await request(operation, provider, limits=resources.limits, policy=resources.policy)
 
 
-def _directories(file: JobFile, destination: str, area: Area | None) -> Iterator[str]:
-    """The directories in which a job may have been writing; each once."""
-    whole_tree = file.spec.source is not None
-    for top in dict.fromkeys(_tops(file, destination, area, whole_tree=whole_tree)):
-        yield from (path for path, _, _ in os.walk(top)) if whole_tree else (top,)
-
-
-def _tops(file: JobFile, destination: str, area: Area | None, *, whole_tree: bool) -> Iterator[str]:
-    if whole_tree:
-        path = _on_disk(destination, area)
-        yield path if os.path.isdir(path) else os.path.dirname(path)
-        return
+async def _directories(resources: Resources, file: JobFile, area: Area | None) -> list[str]:
+    """Returns the keys of the directories in which a job of pairs may have been writing; each once."""
+    found: dict[str, None] = {}
     last: ItemId | None = None
-    while page := file.items(last):
-        for ends in page:
-            yield os.path.dirname(_on_disk(ends.destination, area))
+    while page := await resources.threads.run(file.items, last):
+        keys = await resources.threads.run(_keys_of, page, area)
+        found |= dict.fromkeys(map(_above, keys))
         last = page[-1]
+    return list(found)
 
 
-def _on_disk(shown: str, area: Area | None) -> str:
-    if area is None:  # a download to a symbolic link writes beside the file that the link leads to
-        return os.path.realpath(shown) if os.path.islink(shown) else shown
-    disk = area.provider.local_disk
-    assert disk is not None
-    return disk.path(area.key(area.path_shown(shown)))
+def _keys_of(items: Iterable[ItemId], area: Area | None) -> list[str]:
+    return [_key_of(ends.destination, area) for ends in items]
+
+
+def _key_of(shown: str, area: Area | None) -> str:
+    """Returns the key of a destination. Of a local one, it may block."""
+    if area is not None:
+        return area.key(area.path_shown(shown))
+    # A download to a symbolic link writes beside the file that the link leads to.
+    plain = os.path.normpath(shown) == shown.rstrip(os.sep) and not os.path.islink(shown)
+    return (shown if plain else os.path.realpath(shown)).lstrip(os.sep)
+
+
+def _above(key: str) -> str:
+    above, slash, _ = key.rpartition("/")
+    return above + slash

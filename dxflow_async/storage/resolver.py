@@ -100,6 +100,11 @@ class ResolvedLocation:
         return None if self.area is None else self.area.id
 
     @property
+    def provider(self) -> Provider | None:
+        """The area's provider; None for this machine's disks."""
+        return None if self.area is None else self.area.provider
+
+    @property
     def is_directory(self) -> bool:
         """Whether it is written with a slash at its end."""
         return self.path.endswith("/" if self.area is not None else _SEPARATORS)

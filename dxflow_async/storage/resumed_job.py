@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from dxflow_async.exceptions import ConfigurationError, DxflowError
 from dxflow_async.storage.area import Area
-from dxflow_async.storage.leftovers import left_uploads, remove_uploads
+from dxflow_async.storage.leftovers import left_uploads, remove_each
 from dxflow_async.storage.resolver import Areas, ResolvedLocation
 from dxflow_async.storage.write_rules import WriteRules
 from dxflow_async.transfer.journal.jobfile import JobFile
@@ -68,7 +68,7 @@ class ResumedJob:
     async def _discard(self, file: JobFile) -> bool:
         """Removes uploads that nobody resumes; returns whether all of them are gone."""
         try:
-            await remove_uploads(await left_uploads(self.resources, file, self.areas[1]))
+            await remove_each(await left_uploads(self.resources, file, self.areas[1]))
         except (DxflowError, OSError) as error:
             _log.info("%s", error)
             return False

@@ -22,7 +22,7 @@ from dxflow_async.glob_patterns import has_magic
 from dxflow_async.location_path import LocationPath
 from dxflow_async.models import SyncPlan, TransferReport
 from dxflow_async.paths import key_of
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import ObjectOptions, Provider
 from dxflow_async.storage.early_totals import early_totals
 from dxflow_async.storage.object_views import reading_area
 from dxflow_async.storage.write_rules import WriteRules
@@ -254,7 +254,8 @@ class TransferService:
         running: RunOptions,
         journal: Journal | None = None,
     ) -> TransferReport:
-        call = self.resources.begin(spec, on_progress, journal, self._placement(running.workers, spec), running)
+        placement = self._placement(running.workers, spec, destination.provider)
+        call = self.resources.begin(spec, on_progress, journal, placement, running)
         again = partial(self._may_repeat, call, spec, running)
         meter = call.context.meter
         call.start()
@@ -294,18 +295,18 @@ class TransferService:
         from dxflow_async.transfer.executor.coordinator import Coordinator
 
         spec = JobSpec("copy", None, None, {}, (area.id, area.id), self.resolver.account.name)
-        placement = self._placement(workers, spec)
+        placement = self._placement(workers, spec, area.provider)
         return None if placement is None else Coordinator(placement, None, self.resources.threads)
 
-    def _placement(self, workers: Workers | None, spec: JobSpec) -> Placement | None:
+    def _placement(self, workers: Workers | None, spec: JobSpec, destination: Provider | None) -> Placement | None:
         if workers is None:
             return None
         from dxflow_async.transfer.executor.coordinator import Placement
 
         settings, executor = self.resources.settings, self.pools.executor_for(workers)
         template = partial(self.pools.template, workers, spec, executor)
-        hang_seconds = max(_HANGS * settings.stall_timeout, _LEAST_HANG_SECONDS)
-        return Placement(executor, template, settings.max_concurrency, settings.max_bandwidth, hang_seconds)
+        hangs = max(_HANGS * settings.stall_timeout, _LEAST_HANG_SECONDS)
+        return Placement(executor, template, settings.max_concurrency, settings.max_bandwidth, hangs, destination)
 
     async def _plan(
         self,

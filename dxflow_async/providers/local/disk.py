@@ -94,6 +94,15 @@ class Disk:
         except OSError as error:
             raise self._translated(operation, key, error) from error
 
+    async def finish(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Like `run`, for clean-up, also after the session was closed (`Threads.finish`)."""
+        try:
+            return await self._threads.finish(function, *arguments)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise self._translated(operation, key, error) from error
+
     async def run_short(self, operation: str, key: str, function: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Like `run`, for a call about one small file: it shares a thread with others (`Threads.run_short`)."""
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection
 
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.contract import Entry, LocalDisk
@@ -12,7 +11,6 @@ from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, ReadableFile
 from dxflow_async.providers.local.links import make_link
 from dxflow_async.providers.local.root import Root
-from dxflow_async.providers.local.temporary_files import temporaries
 
 __all__ = ["FilesOnDisk"]
 
@@ -65,12 +63,6 @@ class FilesOnDisk(LocalDisk):
 
     async def sync_renamed(self, source: str, key: str) -> None:
         await self._disk.sync_names("move", source, key)
-
-    def leftovers(self, directory: str, owner_ids: Collection[str]) -> list[str]:
-        return [os.path.join(directory, name) for name in temporaries(directory, owner_ids)]
-
-    async def sweep(self, key: str, owner_ids: Collection[str], kept: Collection[str]) -> None:
-        await self._disk.run("delete", key, self._root.sweep, key, owner_ids, kept)
 
     def cached_md5(self, entry: Entry) -> str | None:
         if entry.size > CACHED_SIZE:

@@ -2,7 +2,8 @@
 
 Sections, in the order that every provider keeps: features, then the provider (listing, reading, writing, the rest).
 `reader.py` has its reads and `upload.py` its uploads. `root.py`, `files.py` and `directories.py` block; `disk.py` runs
-them in threads and has the table of errors. `files_on_disk.py` is what only a local disk can do.
+them in threads and has the table of errors. `files_on_disk.py` is what only a local disk can do; `left_files.py` finds
+what killed processes have left.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
 from dxflow_async.providers.local.kept_checksums import KeptChecksums
+from dxflow_async.providers.local.left_files import LeftFiles
 from dxflow_async.providers.local.reader import LocalReader
 from dxflow_async.providers.local.root import Root, error_of
 from dxflow_async.providers.local.upload import LocalStaged, LocalUpload
@@ -86,6 +88,10 @@ class LocalProvider(Provider):
     @property
     def local_disk(self) -> FilesOnDisk:
         return FilesOnDisk(self.root, self._disk, self.threads)
+
+    @property
+    def temporary_files(self) -> LeftFiles:
+        return LeftFiles(self.root, self._disk)
 
     def reading_back(self) -> LocalProvider:
         if self._reading_back is None:

@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 from dxflow_async.concurrency.descriptors import patiently
@@ -285,13 +286,21 @@ class Root:
 
     # Changes
 
-    def sweep(self, key: str, marks: Collection[str], kept: Collection[str]) -> None:
-        """Removes the temporary files of these sessions beside a key, except the paths `kept`."""
-        above = os.path.dirname(self.resolve(key))
-        with contextlib.suppress(FileNotFoundError), self._parent(key) as (directory, _):
-            for name in temporaries(above, marks):
-                if os.path.join(above, name) not in kept:
-                    os.unlink(name, dir_fd=directory)
+    def leftovers(self, key: str, owner_ids: Collection[str], kept: Collection[str], *, recursive: bool) -> list[str]:
+        """Returns the keys of the temporary files of these sessions in a directory, except the paths `kept`."""
+        top = self.resolve(key)
+        found = [(top, name) for name in temporaries(top, owner_ids)]
+        if recursive:
+            for directory, _, _ in islice(os.walk(top), 1, None):
+                with contextlib.suppress(OSError):
+                    found += [(directory, name) for name in temporaries(directory, owner_ids)]
+        paths = [os.path.join(directory, name) for directory, name in found]
+        return [key + path[len(top) :].lstrip(os.sep) for path in paths if path not in kept]
+
+    def remove_leftover(self, key: str) -> None:
+        """Removes a temporary file, which may be gone already."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
+            os.unlink(name, dir_fd=directory)
 
     def delete(self, key: str) -> None:
         """Removes a file, or a directory with its content; links are not followed."""

@@ -26,7 +26,7 @@ from dxflow_async.providers.sftp.connections import Channel
 from dxflow_async.providers.sftp.names import (
     failed_entry,
     is_described,
-    is_temporary,
+    is_hidden,
     kind_of,
     name_of,
     with_type,
@@ -177,7 +177,7 @@ class Listing:
             entries: list[Entry] = []
             links: list[str] = []
             for name, attributes in names:
-                if is_temporary(name):
+                if is_hidden(name):
                     continue
                 key = prefix + name
                 if self._follows and kind_of(attributes) == stat.S_IFLNK:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from dxflow_async.providers import Entry, UnsafePathError
@@ -20,6 +21,7 @@ __all__ = [
     "etag_of",
     "failed_entry",
     "is_described",
+    "is_hidden",
     "is_temporary",
     "kind_of",
     "name_of",
@@ -34,7 +36,7 @@ PRIVATE = 0o600
 
 _MAX_NAME_SIZE = 255
 
-_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.dxpart")
+_TEMPORARY = re.compile(r"\.([0-9a-f]{8})[0-9a-f]{8}\.dx(part|old)")
 
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -95,12 +97,22 @@ def name_of(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
 
 
-def is_temporary(name: str) -> bool:
-    """Returns whether a name is that of a file which an upload is being written to.
+def is_hidden(name: str) -> bool:
+    """Returns whether a name is that of a file which is being written, or of one that is being replaced.
 
     Listings leave such files out, whoever writes them: a sync must not delete what another machine is uploading.
     """
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def is_temporary(name: str, owner_ids: Collection[str] | None = None) -> bool:
+    """Returns whether a name is that of a file which is being written, by one of these sessions if they are given.
+
+    A file that is being replaced is none: where the server cannot replace it at once, and the process was killed
+    meanwhile, it is all that is left of the old version.
+    """
+    found = _TEMPORARY.fullmatch(name)
+    return found is not None and found[2] == "part" and (owner_ids is None or found[1] in owner_ids)
 
 
 def kind_of(attributes: asyncssh.SFTPAttrs) -> int:

@@ -39,6 +39,7 @@ from dxflow_async.providers.sftp.connections import Connections
 from dxflow_async.providers.sftp.connector import Connector
 from dxflow_async.providers.sftp.deletion import delete
 from dxflow_async.providers.sftp.errors import is_failure
+from dxflow_async.providers.sftp.left_files import LeftFiles
 from dxflow_async.providers.sftp.listing import Listing, names_in
 from dxflow_async.providers.sftp.names import PERMISSIONS, Base, entry_of, kind_of, name_of
 from dxflow_async.providers.sftp.reader import SFTPReader
@@ -104,6 +105,10 @@ class SFTPProvider(Provider):
         if not self._server.keeps_attributes and self._features.mtime:
             self._features = replace(self._features, mtime=False, mtime_listed=False, modes=False)
         return self._features
+
+    @property
+    def temporary_files(self) -> LeftFiles:
+        return LeftFiles(self._server)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         listing: Listing = cursor or Listing(self._server, prefix, recursive=recursive, follow_symlinks=self._follows)

@@ -7,7 +7,7 @@ import secrets
 import stat
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from dxflow_async.providers import (
     AlreadyExistsError,
@@ -187,7 +187,7 @@ class Server:
             if await self.replaceable(call, target) is None and await self.lstat(call, target) is None:
                 raise
             aside = target.rpartition(b"/")[0] + b"/" if b"/" in target else b""
-            aside += self.temporary_name().encode()
+            aside += self.temporary_name("old").encode()
         if aside is None:
             return
         old = aside
@@ -216,9 +216,9 @@ class Server:
             return False
         return True
 
-    def temporary_name(self) -> str:
-        """Returns a new name for a file that is being written."""
-        return f".{self.owner_id}{secrets.token_hex(4)}.dxpart"
+    def temporary_name(self, kind: Literal["part", "old"] = "part") -> str:
+        """Returns a new name for a file that is being written, or for an old one that is being replaced."""
+        return f".{self.owner_id}{secrets.token_hex(4)}.dx{kind}"
 
     async def remove(self, call: Call, path: bytes) -> None:
         """Removes a file that may be gone already; a temporary one that cannot be removed now is removed later."""

@@ -28,14 +28,27 @@ from typing import NamedTuple, Self
 from dxflow_async.concurrency.file_locks import hold_shared, is_free
 from dxflow_async.exceptions import DxflowError
 
-__all__ = ["CHANNEL", "Beat", "Channel", "ShardCancelledError", "WorkerChannel", "is_abandoned"]
+__all__ = [
+    "CALL",
+    "CHANNEL",
+    "Beat",
+    "Channel",
+    "ShardCancelledError",
+    "WorkerChannel",
+    "is_abandoned",
+    "is_held",
+    "read_call",
+]
 
 CHANNEL = "dxflow-call-"
 """How the names of channels begin. The owner of the coordinator's temporary files follows."""
 
-_CALL = "call"
+CALL = "call"
+"""The name of the file that the coordinator holds the lock of."""
+
 _CANCELLED = "cancelled"
 _ENDED = -1
+_SAME_MACHINE = "same machine"
 
 
 class ShardCancelledError(DxflowError):
@@ -48,6 +61,38 @@ def machine_id() -> str:
     with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
     return f"{platform.node()} {uuid.getnode()}"
+
+
+class CallFile(NamedTuple):
+    """What the coordinator tells of its call.
+
+    Attributes:
+        machine: the coordinator's, as `machine_id` returns it.
+        same_machine: all workers are on it.
+    """
+
+    machine: str
+    same_machine: bool
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the coordinator runs, or ran, on this machine, which was not started again since."""
+        return self.machine == machine_id()
+
+    def to_text(self) -> str:
+        return f"{self.machine}\n{_SAME_MACHINE if self.same_machine else ''}\n"
+
+
+def read_call(channel: str) -> CallFile | None:
+    """Returns what the coordinator tells; None where it tells nothing yet, or there is no such channel.
+
+    Args:
+        channel: the coordinator's directory.
+    """
+    with suppress(OSError, ValueError), open(os.path.join(channel, CALL), encoding="utf-8") as file:
+        machine, kind, _ = file.read().split("\n")
+        return CallFile(machine, kind == _SAME_MACHINE)
+    return None
 
 
 class Beat(NamedTuple):
@@ -72,6 +117,11 @@ class Beat(NamedTuple):
         """Whether the worker has ended the shard by itself, and left no temporary file."""
         return self.beats == _ENDED
 
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The owners of temporary files that may be left, if the worker is gone."""
+        return self.earlier if self.ended else (*self.earlier, self.owner_id)
+
     @classmethod
     def read(cls, path: str) -> Self | None:
         """Returns what a file tells; None if there is none, or nothing in it yet."""
@@ -93,17 +143,18 @@ class Channel:
         self._descriptor = descriptor
 
     @classmethod
-    def create(cls, owner_id: str) -> Self:
+    def create(cls, owner_id: str, *, same_machine: bool) -> Self:
         """Creates the directory, which only this user can read.
 
         Args:
             owner_id: the owner of the coordinator's temporary files.
+            same_machine: all workers are on this machine.
         """
         path = tempfile.mkdtemp(prefix=f"{CHANNEL}{owner_id}-")
         try:
-            descriptor = os.open(os.path.join(path, _CALL), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(os.path.join(path, CALL), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.write(descriptor, machine_id().encode())
+            os.write(descriptor, CallFile(machine_id(), same_machine).to_text().encode())
         except BaseException:
             shutil.rmtree(path, ignore_errors=True)
             raise
@@ -121,12 +172,7 @@ class Channel:
 
     def is_held(self, number: int) -> bool:
         """Returns whether the worker of a shard that was begun may still be alive, and at it."""
-        try:
-            return not is_free(os.path.join(self.path, str(number)), fcntl.LOCK_EX)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
+        return is_held(os.path.join(self.path, str(number)))
 
     def forget(self, number: int) -> None:
         """Removes what is told of a shard that has ended."""
@@ -162,7 +208,8 @@ class WorkerChannel:
     """
 
     def __init__(self, path: str, number: int, owner_id: str, dropped: Callable[[], bool] = lambda: False) -> None:
-        self.visible = _names_this_machine(os.path.join(path, _CALL))
+        call = read_call(path)
+        self.visible = call is not None and call.is_here
         self.begun = self.visible and os.path.exists(os.path.join(path, str(number)))
         before = Beat.read(os.path.join(path, str(number))) if self.begun else None
         self.earlier = () if before is None else _owners_before(before, owner_id)
@@ -212,8 +259,7 @@ class WorkerChannel:
 
 def _owners_before(before: Beat, owner_id: str) -> tuple[str, ...]:
     """Returns the owners that may have left temporary files, without the one that begins the shard now."""
-    owners = before.earlier if before.ended else (*before.earlier, before.owner_id)
-    return tuple(owner for owner in dict.fromkeys(owners) if owner != owner_id)
+    return tuple(owner for owner in dict.fromkeys(before.owners) if owner != owner_id)
 
 
 def is_abandoned(path: str) -> bool:
@@ -223,14 +269,20 @@ def is_abandoned(path: str) -> bool:
         path: the coordinator's directory.
     """
     try:
-        return is_free(os.path.join(path, _CALL), fcntl.LOCK_SH)
+        return is_free(os.path.join(path, CALL), fcntl.LOCK_SH)
     except OSError:
         return True
 
 
-def _names_this_machine(path: str) -> bool:
+def is_held(shard: str) -> bool:
+    """Returns whether the worker of a shard may still be alive, and at it.
+
+    Args:
+        shard: the worker's file.
+    """
     try:
-        with open(path, "rb") as file:
-            return file.read() == machine_id().encode()
-    except OSError:
+        return not is_free(shard, fcntl.LOCK_EX)
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True

@@ -26,11 +26,11 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import DxflowError, ExecutorError, SessionClosedError, StorageError
 from dxflow_async.models import TransferReport, TransferResult
 from dxflow_async.providers.contract import Part, Provider
-from dxflow_async.providers.registry import local_provider
 from dxflow_async.transfer.context import DeletionRest, ListingRest
 from dxflow_async.transfer.engine import Engine, TransferItem, close_items
 from dxflow_async.transfer.executor.channel import Channel, ShardCancelledError
 from dxflow_async.transfer.executor.dispatcher import LOSSES, Dispatcher
+from dxflow_async.transfer.executor.killed_calls import remove_dead_channels
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
 from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
@@ -68,6 +68,7 @@ class Placement:
         template: returns a shard without work; it is called with the path of the call's channel.
         max_concurrency, max_bandwidth: the limits of the call.
         hang_seconds: a worker that is not heard of for so long hangs.
+        destination: what the workers write to; None for this machine's disks.
     """
 
     executor: ShardExecutor
@@ -75,6 +76,7 @@ class Placement:
     max_concurrency: int
     max_bandwidth: int | None
     hang_seconds: float
+    destination: Provider | None
 
 
 class Coordinator:
@@ -178,9 +180,10 @@ class Coordinator:
     @asynccontextmanager
     async def _serving(self, meter: Meter) -> AsyncIterator[TaskGroup]:
         """Opens the channel to the workers, and watches it."""
-        call, channel = self._call, await self._threads.run(Channel.create, self._threads.owner_id)
+        call = self._call
+        channel = await self._threads.run(_channel, self._threads.owner_id, call.executor.same_machine)
         monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)
-        self._dispatcher = Dispatcher(call.executor, channel, monitor, self._threads)
+        self._dispatcher = Dispatcher(call.executor, channel, monitor, self._threads, call.destination)
         try:
             self._template = call.template(channel.path)
             async with open_task_group() as group:
@@ -251,8 +254,9 @@ class Coordinator:
                     await self._ready.put(item)
                     continue
                 self._engine.note_planned(item)
-                if self._journal is not None and self._journal.resuming and record.destination.root is not None:
-                    await self._journal.sweep(self._disk(record.destination.root), record.destination.key)
+                if self._journal is not None and self._journal.resuming:
+                    provider = record.destination.provider(self._call.destination, self._threads)
+                    await self._journal.sweep(provider, record.destination.key)
                 batch.add(item, record)
                 if batch.count >= self._sizes.items or batch.size >= self._sizes.bytes:
                     full, batch = batch, ItemBatch(losses, owners)
@@ -408,8 +412,12 @@ class Coordinator:
     def _most(self) -> int:
         return SHARDS_PER_WORKER * max(self._call.executor.workers, 1)
 
-    def _disk(self, root: str) -> Provider:
-        return local_provider(root, self._threads)
+
+def _channel(owner_id: str, same_machine: bool) -> Channel:
+    """Creates the channel of a call. Those of calls that were killed are removed."""
+    channel = Channel.create(owner_id, same_machine=same_machine)
+    remove_dead_channels()
+    return channel
 
 
 def _ended_workers(work: Work, advice: str) -> StorageError:

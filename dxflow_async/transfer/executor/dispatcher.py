@@ -13,6 +13,7 @@ from anyio import CancelScope, move_on_after
 
 from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.concurrency.threads import Threads
+from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer.executor.channel import Channel
 from dxflow_async.transfer.executor.leftovers import Leftovers
 from dxflow_async.transfer.executor.monitor import Monitor
@@ -40,13 +41,21 @@ class Dispatcher:
         channel: through which workers of this machine see the call.
         monitor: sees these workers.
         threads: for blocking work.
+        destination: what the workers write to; None for this machine's disks.
     """
 
-    def __init__(self, executor: ShardExecutor, channel: Channel, monitor: Monitor, threads: Threads) -> None:
+    def __init__(
+        self,
+        executor: ShardExecutor,
+        channel: Channel,
+        monitor: Monitor,
+        threads: Threads,
+        destination: Provider | None,
+    ) -> None:
         self._executor = executor
         self._channel = channel
         self._monitor = monitor
-        self._leftovers = Leftovers(channel, threads)
+        self._leftovers = Leftovers(channel, threads, destination)
         self._abandoned = False  # a worker may still look for the channel
 
     async def submit(self, shard: Shard, work: Work, *, alone: bool) -> ShardReceipt:

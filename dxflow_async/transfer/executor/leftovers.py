@@ -1,4 +1,4 @@
-"""The temporary files that workers of this machine leave beside local files when they are lost, or hang.
+"""The temporary files that workers of this machine leave at the destination when they are lost, or hang.
 
 A shard ends with a receipt, or otherwise: its worker is lost, it hangs, or the call is cancelled before anybody knows.
 Each shard that ends otherwise is noted at once, without an await that a cancellation could interrupt. What its worker
@@ -14,16 +14,15 @@ has left is removed as soon as it is certain, or at the end of the call, which w
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
 
+from dxflow_async.concurrency.pool import for_each
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import StorageError
-from dxflow_async.providers.contract import LocalDisk
-from dxflow_async.providers.registry import local_provider
+from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer.executor.channel import Beat, Channel
 from dxflow_async.transfer.executor.shard import ShardPlace, ShardReceipt
 from dxflow_async.transfer.executor.work import Work
@@ -31,6 +30,7 @@ from dxflow_async.transfer.executor.work import Work
 __all__ = ["Leftovers"]
 
 _LOOK_SECONDS = 0.02
+_AT_A_TIME = 8
 _SILENT_SECONDS = 2.0
 """A worker of a call that has ended hangs if it is not heard of for so long."""
 
@@ -71,11 +71,13 @@ class Leftovers:
     Args:
         channel: what the workers tell.
         threads: for blocking work. They may be closed before the call has ended.
+        destination: what the workers write to; None for this machine's disks.
     """
 
-    def __init__(self, channel: Channel, threads: Threads) -> None:
+    def __init__(self, channel: Channel, threads: Threads, destination: Provider | None) -> None:
         self._channel = channel
         self._threads = threads
+        self._destination = destination
         self._open: dict[int, _Open] = {}
         self._owners: dict[Work, _Owners] = {}
 
@@ -125,8 +127,7 @@ class Leftovers:
             elif owners:
                 trees.setdefault(work.tree, set()).update(owners)
         for tree, owners in trees.items():
-            if (disk := self._disk(tree)) is not None:
-                await self._threads.finish(_sweep_tree, disk, tree.key, owners)
+            await self._remove(tree, owners, recursive=True)
 
     async def _await_workers(self) -> None:
         """Finds out of all shards whose files are left."""
@@ -160,29 +161,19 @@ class Leftovers:
 
     async def _sweep(self, places: Iterable[ShardPlace], owners: Collection[str]) -> None:
         """Removes the files of some owners beside some places."""
-        if not owners:
-            return
-        directories = {(place.root, place.key.removesuffix("/").rpartition("/")[0]): place for place in places}
-        for place in directories.values():
-            if (disk := self._disk(place)) is not None:
-                await self._threads.finish(_sweep_beside, disk, place.key, owners)
+        if owners:
+            directories = {(place.root, _directory_of(place.key)): place for place in places}
+            beside = [place._replace(key=directory) for (_, directory), place in directories.items()]
+            await for_each(beside, lambda place: self._remove(place, owners, recursive=False), _AT_A_TIME)
 
-    def _disk(self, place: ShardPlace) -> LocalDisk | None:
-        return None if place.root is None else local_provider(place.root, self._threads).local_disk
-
-
-def _sweep_tree(disk: LocalDisk, key: str, owners: Collection[str]) -> None:
-    for directory, _, _ in os.walk(disk.path(key)):
-        _remove(disk, directory, owners)
+    async def _remove(self, directory: ShardPlace, owners: Collection[str], *, recursive: bool) -> None:
+        """Removes the files of some owners in a directory, as far as that works."""
+        files = directory.provider(self._destination, self._threads).temporary_files
+        if files is not None:
+            with suppress(StorageError):  # also where no file can have such a name, so that none was written
+                await files.remove(await files.find(directory.key, owners, recursive=recursive))
 
 
-def _sweep_beside(disk: LocalDisk, key: str, owners: Collection[str]) -> None:
-    with suppress(StorageError):  # no name for a file, so none was written
-        _remove(disk, os.path.dirname(disk.path(key)), owners)
-
-
-def _remove(disk: LocalDisk, directory: str, owners: Collection[str]) -> None:
-    with suppress(OSError):
-        for path in disk.leftovers(directory, owners):
-            with suppress(OSError):
-                os.unlink(path)
+def _directory_of(key: str) -> str:
+    above, slash, _ = key.removesuffix("/").rpartition("/")
+    return above + slash

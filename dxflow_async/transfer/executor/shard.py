@@ -6,13 +6,16 @@ own, and refuses a shard whose areas it finds elsewhere.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, NamedTuple, Self
 
+from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import DxflowError, StorageError
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider
+from dxflow_async.providers.registry import local_provider
 from dxflow_async.transfer.journal.records import AreaId
 from dxflow_async.transfer.overwrite import Overwrite
 
@@ -66,6 +69,17 @@ class ShardPlace(NamedTuple):
         """Returns a place of a provider."""
         disk = provider.local_disk
         return cls(key, shown) if disk is None else cls(key, shown, disk.root, disk.is_users)
+
+    def provider(self, remote: Provider | None, threads: Threads) -> Provider:
+        """Returns the place's provider.
+
+        Args:
+            remote: that of the call's area; None for this machine's disks.
+            threads: for a place on disks.
+        """
+        if remote is not None:
+            return remote
+        return local_provider(self.root or os.sep, threads, follow_symlinks=self.follows)
 
 
 class ItemRecord(NamedTuple):

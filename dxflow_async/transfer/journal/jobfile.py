@@ -190,7 +190,8 @@ class JobFile(JobQueries):
             self._lock.give()
 
     def remove(self) -> None:
-        """Closes and removes the file: the job is finished."""
+        """Closes and removes the file, and what killed processes have left for whoever resumes it: it is finished."""
+        self.forget_killed_calls()
         self._database.close()
         self._open = False
         for suffix in ("", "-wal", "-shm"):

@@ -272,22 +272,26 @@ class Journal:
 
     async def sweep(self, provider: Provider, key: str) -> None:
         """Removes temporary files of earlier processes from the directory of a key that is about to be written."""
-        disk = provider.local_disk if self._earlier else None
-        if disk is None:
+        files = provider.temporary_files if self._earlier else None
+        if files is None:
             return
-        directory = os.path.dirname(disk.path(key))
-        if directory in self._swept:
+        above, slash, _ = key.removesuffix("/").rpartition("/")
+        directory, disk = above + slash, provider.local_disk
+        place = directory if disk is None else disk.path(directory)  # a call has one destination, or several disks
+        if place in self._swept:
             return
         if len(self._swept) >= _MAX_DIRECTORIES:
             self._swept.clear()
-        self._swept.add(directory)
+        self._swept.add(place)
         nothing: tuple[set[str], set[str]] = set(), set()
         owners, kept = await self._read(
             lambda file: (file.earlier_owners, {begun.id for _, begun in file.uploads()}), default=nothing
         )
         if owners:
             try:
-                await disk.sweep(key, owners, kept)
+                await files.remove(await files.find(directory, owners, kept))
+            except NotFoundError:
+                return
             except Exception as error:  # noqa: BLE001 - what was left is in nobody's way
                 _log.info(
                     "temporary files of an earlier process beside %s could not be removed: %s", printable(key), error

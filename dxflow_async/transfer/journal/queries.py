@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dxflow_async.exceptions import DxflowError
 from dxflow_async.models import JobInfo
 from dxflow_async.providers.contract import Part, PartReceipt
 from dxflow_async.transfer.journal.records import BegunUpload, ItemId, JobSpec
@@ -99,14 +100,25 @@ class JobQueries:
         A session that resumes a job of its own writes under the same id, so it has left nothing. Workers of a process
         that was killed are waited for.
         """
-        with self.reading():
-            rows = self._database.execute("SELECT mark FROM runs").fetchall()
-            earlier = {_text(mark) for (mark,) in rows} - self._owners
+        earlier = self._owners_in_file() - self._owners
         if self._left is None:
             from dxflow_async.transfer.executor.killed_calls import workers_left_by
 
             self._left = workers_left_by(earlier)
         return earlier | self._left
+
+    def forget_killed_calls(self) -> None:
+        """Removes the channels of earlier processes that were killed, which nobody needs any more."""
+        with suppress(DxflowError):
+            earlier = self._owners_in_file() - self._owners
+            if earlier:
+                from dxflow_async.transfer.executor.killed_calls import remove_channels_of
+
+                remove_channels_of(earlier)
+
+    def _owners_in_file(self) -> set[str]:
+        with self.reading():
+            return {_text(mark) for (mark,) in self._database.execute("SELECT mark FROM runs").fetchall()}
 
     @property
     def complete(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -31,3 +32,13 @@ async def session(weed: SeaweedFS, home: Path) -> AsyncIterator[AsyncSession]:
 def place(bucket: str) -> str:
     """A directory of the test's own at SeaweedFS."""
     return f"/{bucket}/{uuid4().hex[:8]}/"
+
+
+@pytest.fixture
+def channels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where calls and their workers see each other."""
+    directory = tmp_path / "channels"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    return directory

@@ -273,7 +273,7 @@ async def test_a_pool_that_is_busy(
 
 async def test_all_shards_of_a_process_are_given_up() -> None:
     """A process with several threads that hangs costs all shards that it holds, not only one of them."""
-    threads, channel = Threads(2), Channel.create("0" * 8)
+    threads, channel = Threads(2), Channel.create("0" * 8, same_machine=True)
     given_up: list[int] = []
     monitor = Monitor(channel, threads, Meter(), FuturesExecutor(_Two(), None, None), None, 0.3)  # type: ignore[arg-type]
     for number in (1, 2):

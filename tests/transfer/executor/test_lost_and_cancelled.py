@@ -208,7 +208,7 @@ async def test_a_silent_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_shard_that_is_begun_anew() -> None:
     """A worker knows whose files may be left of a shard: not its own, nor those of a worker that has ended it."""
-    channel = Channel.create("0" * 8)
+    channel = Channel.create("0" * 8, same_machine=True)
     try:
         killed = WorkerChannel(channel.path, 1, "a" * 8)
         assert not channel.is_held(1)

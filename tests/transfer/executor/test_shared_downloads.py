@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from dxflow_async import AsyncSession, ConfigurationError, Settings, TransferError, TransferReport
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.shard_worker import _check_shared
 from dxflow_async.transfer.executor.shard import Budget, KeyRange, Shard, ShardPlace
-from tests.dialects.s3_exchange import Answer, Ask, S3Error
-from tests.dialects.s3_operations import Operation
-from tests.dialects.s3_quirks import Quirks
-from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB, part_files
+from tests.transfer.executor.killing_server import KillingServer
 from tests.transfer.executor.listed_server import COUNT, PAGE, SHAPES, opened, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
-from tests.transfer.executor.process_relay import process_of
 from tests.transfer.executor.trees import content
 
 pytestmark = pytest.mark.timeout(60)
@@ -134,60 +126,10 @@ async def test_a_range_that_ends_its_workers(tmp_path: Path) -> None:
     assert sorted(content(tmp_path / "back")) == [name for name in SHAPES["flat"] if name != poison]
 
 
-class _Killing(S3Server):
-    """Sends half of an object, waits for the temporary file that it goes to, and kills the worker.
-
-    Args:
-        key: the object.
-        top: the directory of the temporary file.
-        then: what happens to requests after that: `"answered"`, listings are `"refused"`, or those of the next worker
-            are `"held"`.
-
-    Attributes:
-        left: the temporary files that the worker has left.
-        killed: it is killed.
-        holds: a request is held.
-    """
-
-    def __init__(self, key: str, top: Path, then: str = "answered") -> None:
-        super().__init__(Quirks(page_size=10))
-        self._key = key
-        self._top = top
-        self._then = then
-        self.left: list[str] = []
-        self.killed, self.holds, self.released = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    def _answer(self, operation: Operation, ask: Ask) -> Answer:
-        if self.left and self._then == "refused" and operation.name == "ListObjects":
-            raise S3Error(403, "AccessDenied", "Access Denied")
-        return super()._answer(operation, ask)
-
-    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        if self.left and self._then == "held" and process_of(request) not in (0, os.getpid()):
-            self.holds.set()
-            await self.released.wait()
-        if self.left or request.method != "GET" or not request.path.endswith(self._key):
-            return await super()._send(request, answer)
-        data = self.objects()[f"source/{self._key}"]
-        response = web.StreamResponse(headers={**answer.headers, "Content-Length": str(len(data))})
-        await response.prepare(request)
-        await response.write(data[: len(data) // 2])
-        for _ in range(100):
-            self.left = part_files(self._top)
-            if self.left:
-                break
-            await asyncio.sleep(0.05)
-        (worker,) = active_children()
-        assert worker.pid is not None
-        os.kill(worker.pid, signal.SIGKILL)
-        self.killed.set()
-        raise ConnectionResetError
-
-
 @asynccontextmanager
-async def killed(tmp_path: Path, then: str, **options: Any) -> AsyncIterator[tuple[_Killing, AsyncSession]]:
+async def killed(tmp_path: Path, then: str, **options: Any) -> AsyncIterator[tuple[KillingServer, AsyncSession]]:
     """A server that kills a worker which downloads a range of its 60 objects, and a session with it."""
-    async with _Killing("run-5/053", tmp_path / "back", then) as server:
+    async with KillingServer("run-5/053", tmp_path / "back", then) as server:
         for name in _SIXTY:
             server.store(f"source/{name}", name.encode())
         server.store("source/run-5/053", bytes(4 * MiB))
