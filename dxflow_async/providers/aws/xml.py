@@ -229,9 +229,12 @@ def _unquote_each_by_segment(names: Sequence[str]) -> Sequence[str]:
 
 
 def _unquote_by_segment(name: str) -> str:
-    """Decodes a name in which a space is `%20` in directories and `+` in the last segment, as SeaweedFS sends it."""
-    directories, slash, last = name.rpartition("/")
-    return _unquote(directories) + slash + _unquote(last.replace("+", " "))
+    """Decodes a name in which a space is `%20` in directories and `+` in the last segment, as SeaweedFS sends it.
+
+    The last segment of a directory is the one before the slash at its end.
+    """
+    directories, slash, last = name[:-1].rpartition("/")
+    return _unquote(directories) + slash + _unquote((last + name[-1:]).replace("+", " "))
 
 
 def parse(data: bytes) -> Document:

@@ -433,6 +433,15 @@ async def test_addressing(
     assert request.headers["host"] == url.split("/")[2]
 
 
+async def test_directory_objects_with_spaces_are_listed(aws: AWSProvider, prefix: str) -> None:
+    """SeaweedFS encodes the last segment otherwise than those before it, also where a slash is behind it."""
+    keys = [f"{prefix}{name}" for name in ("a b/", "a b/c d/", "a b/c d/e f", "a b/g+h")]
+    for key in keys:
+        await aws.write(key, body(b"" if key.endswith("/") else b"x"), OPTIONS)
+    for below in (prefix, f"{prefix}a b/"):
+        assert sorted(entry.key for entry in (await aws.list_page(below, recursive=True)).entries) == keys
+
+
 async def test_carriage_return_deletes_no_other_key(aws: AWSProvider, prefix: str) -> None:
     """The key with a line feed stays when the one with a carriage return is deleted, in one request with others."""
     for name in ("a\rb", "a\nb", "a\x02b", "c"):

@@ -210,6 +210,8 @@ def page(prefix: str, names: list[str], prefixes: Sequence[str] = (), *, said: b
         ("", ["a+b"], ["a b"]),
         ("", ["a%20b", "c+d"], ["a b", "c+d"]),
         ("", ["d%20e/f+g", "d%20e/h"], ["d e/f g", "d e/h"]),
+        ("", ["d+e/", "d%20e/f+g"], ["d e/", "d e/f g"]),
+        ("d e/", ["d+e/", "d%20e/f%20g/h+i/", "d%20e/j+k"], ["d e/", "d e/f g/h i/", "d e/j k"]),
         ("", ["a%20b", "c%2Bd", "e+f"], ["a b", "c+d", "e f"]),
         ("", ["100%", "a%20b"], ["100%", "a%20b"]),
         ("", ["é%20b"], ["é%20b"]),
