@@ -290,7 +290,7 @@ async def test_all_shards_of_a_process_are_given_up() -> None:
 
 async def test_a_program_that_is_stopped_as_a_whole(caplog: pytest.LogCaptureFixture) -> None:
     """Time in which the coordinator does not run either, as after Ctrl-Z, is no silence of its workers."""
-    threads, channel = Threads(2), Channel.create("0" * 8)
+    threads, channel = Threads(2), Channel.create("0" * 8, same_machine=True)
     given_up: list[int] = []
     monitor = Monitor(channel, threads, Meter(), FuturesExecutor(_Two(), None, None), None, 1.0)  # type: ignore[arg-type]
     monitor.began(1, lambda: given_up.append(1))
