@@ -42,6 +42,10 @@ __all__ = [
 MAX_KEY_BYTES = 1024
 """The longest key of S3, Google Cloud Storage and Azure (where it counts characters), in bytes of UTF-8."""
 
+_MAX_SEGMENT_BYTES = 255
+_PLAIN = re.compile(r"[\w-][\w .-]*(?:/[\w-][\w .-]*)*", re.ASCII).fullmatch
+"""Matches names that every provider and every disk can hold if they are short, as nearly all names are."""
+
 PROVIDERS = ("AWS", "AZURE", "GCP")
 """The documented names of the account's providers: the remotes that are always there."""
 
@@ -310,6 +314,8 @@ def check_key(key: str, *, provider: str, operation: str, byte_names: bool = Fal
     Raises:
         UnsafePathError: the key is empty, too long or not UTF-8, or has a NUL or an empty, `.` or `..` segment.
     """
+    if len(key) <= MAX_KEY_BYTES and _PLAIN(key):
+        return key
     reason = _key_fault(key, "surrogateescape" if byte_names else "strict", any_names=any_names)
     if reason:
         shown = utf8_shown(key)
@@ -356,6 +362,8 @@ def local_name(relative: str) -> str:
     Raises:
         UnsafePathError: the name is absolute or empty, or has a `..` segment or a NUL.
     """
+    if len(relative) <= _MAX_SEGMENT_BYTES and _PLAIN(relative):
+        return relative
     name = relative.removesuffix("/")
     for segment in name.split("/"):
         reason = _segment_fault(segment)
@@ -381,7 +389,11 @@ def _segment_fault(segment: str) -> str | None:
         size = len(segment) if segment.isascii() else len(os.fsencode(segment))
     except UnicodeEncodeError:
         return "the name is not valid Unicode"
-    return "one part of the name has over 255 bytes, which no local file system holds" if size > 255 else None
+    return (
+        "one part of the name has over 255 bytes, which no local file system holds"
+        if size > _MAX_SEGMENT_BYTES
+        else None
+    )
 
 
 def fold_name(name: str) -> str:

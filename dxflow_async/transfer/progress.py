@@ -248,16 +248,13 @@ class _MovingRate:
 class MeteredBody:
     """A body that counts its bytes as they are taken. The count starts anew each time the body is sent."""
 
-    __slots__ = ("_body", "_count", "_counted")
+    __slots__ = ("_body", "_count", "_counted", "size")
 
     def __init__(self, body: Body, count: Callable[[int], None]) -> None:
+        self.size = body.size
         self._body = body
         self._count = count
         self._counted = 0
-
-    @property
-    def size(self) -> int:
-        return self._body.size
 
     @property
     def crc32c(self) -> int | None:
@@ -299,7 +296,9 @@ class MeteredReader(MeteredBody):
 
     async def read(self) -> Buffer:
         chunk = await self._reading.read()
-        self._moved(len(chunk))
+        size = len(chunk)
+        self._counted += size
+        self._count(size)
         return chunk
 
     async def readinto(self, buffer: memoryview) -> int:

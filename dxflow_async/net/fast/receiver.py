@@ -175,7 +175,7 @@ class Receiver(asyncio.BufferedProtocol):
 
     def _taken(self, size: int) -> None:
         self._buffered -= size
-        if self._buffered <= READ_BUFFER_SIZE // 2:
+        if self._paused and self._buffered <= READ_BUFFER_SIZE // 2:
             self._resume()
 
     def _resume(self) -> None:
@@ -326,17 +326,15 @@ class Receiver(asyncio.BufferedProtocol):
                 self._keep_alive = False
             self._remaining -= len(data)
             self._complete = not self._remaining
-        self._push(data)
-
-    def on_message_complete(self) -> None:
-        if self._status and self._chunked:
-            self._complete = True
-            self._wake()
-
-    def _push(self, data: bytes) -> None:
         if data and self._method != "":
             self._chunks.append(data)
             self._buffered += len(data)
             if self._buffered > READ_BUFFER_SIZE:
                 self._pause()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
+
+    def on_message_complete(self) -> None:
+        if self._status and self._chunked:
+            self._complete = True
+            self._wake()

@@ -32,21 +32,22 @@ class BaseItem:
         size: the size in bytes, if it is known.
     """
 
+    # What most items never change stands here: it costs nothing for each of the thousands that are planned.
+    version: str | None = None
+    _begun = False
+    _retries = 0
+    _crc32c: int | None = None
+    _verified = False
+    _unverified: str | None = "no checksum was compared"
+    _moved = 0
+
     def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
         self.size = size
         self._context = context
         self._source = source
         self._destination = destination
+        self._sides = context.sides(source.provider, destination.provider)
         self._started = monotonic()
-        self._begun = False
-        self._retries = 0
-        self._crc32c: int | None = None
-        self._verified = False
-        self._unverified: str | None = "no checksum was compared"
-        self._moved = 0
-        self.version: str | None = None
-        self._sides = sides = context.sides(source.provider, destination.provider)
-        self._source_limit, self._destination_limit = sides.source_limit, sides.destination_limit
 
     @property
     def ends(self) -> tuple[str, str]:
@@ -64,9 +65,10 @@ class BaseItem:
     def _begin(self) -> None:
         """Notes that the item was opened. The second time counts as a retry of the whole item."""
         self._started = self._started if self._begun else monotonic()
-        self._retries += self._begun
+        if self._begun:
+            self._retries += 1
+            self._crc32c = None
         self._begun = True
-        self._crc32c = None
 
     async def abort(self) -> None:
         """Takes back the bytes that were counted."""
@@ -155,7 +157,8 @@ class BaseItem:
     def _count(self, size: int) -> None:
         self._moved += size
         self._context.meter.moved(size)
-        for limit in (self._source_limit, self._destination_limit):
+        sides = self._sides
+        for limit in (sides.source_limit, sides.destination_limit):
             if limit is not None:
                 limit.moved(size)
 
@@ -170,7 +173,7 @@ class BaseItem:
             size: the bytes of the request's body.
             kind: of the request, if it takes longer than most, such as `"finish"`.
         """
-        limit = self._source_limit if place is self._source else self._destination_limit
+        limit = self._sides.source_limit if place is self._source else self._sides.destination_limit
         try:
             return await (operation() if limit is None else limit.run(operation, size, kind))
         except StorageError as error:

@@ -127,8 +127,10 @@ def _stands_for_link(source: Place, target: Place) -> bool:
 
 def _copies(source: Place, target: Place, options: ObjectOptions) -> bool:
     """Returns whether the provider can copy from one place to the other, with what is to be stored with the copy."""
+    if source.provider.origin is not target.provider.origin:
+        return False
     features = target.provider.features
-    if source.provider.origin is not target.provider.origin or not features.copy:
+    if not features.copy:
         return False
     if features.copies_with_options:
         return True

@@ -43,7 +43,6 @@ from dxflow_async.transfer.items.own_writes import OwnWrites
 from dxflow_async.transfer.items.resumed_reader import look_again
 from dxflow_async.transfer.items.source_reads import SourceReads
 from dxflow_async.transfer.items.verification import PartDigests, Verification
-from dxflow_async.transfer.plan import PartPolicy
 from dxflow_async.transfer.progress import MeteredBody, MeteredReader
 from dxflow_async.transfer.retry import Attempts, retry_after
 
@@ -69,6 +68,12 @@ class CopyItem(Multipart, TransferItem):
         delete_source: deletes the source once the copy is known to be stored.
     """
 
+    _checks: Verification
+    _stored: Entry | None = None
+    _staged: Staged | None = None
+    _tags: Mapping[str, str] | None = None
+    _whole_size = 0  # up to this size the object moves as one part
+
     def __init__(
         self,
         context: TransferContext,
@@ -84,22 +89,16 @@ class CopyItem(Multipart, TransferItem):
             self._destination = destination._replace(provider=self._sides.writes_to)
         self._moves = delete_source
         self._options = options
-        self._own_writes = OwnWrites(context, destination) if options.conditional else None
-        self._policy: PartPolicy
-        self._reads = SourceReads(context, source, self._source_limit, entry)
-        self._checks: Verification
-        self._stored: Entry | None = None
-        self._staged: Staged | None = None
-        self._tags: Mapping[str, str] | None = None
-        self._whole_size = 0  # up to this size the object moves as one part
+        if options.conditional:
+            self._own_writes = OwnWrites(context, destination)
+        self._reads = SourceReads(context, source, self._sides.source_limit, entry)
 
     async def open(self) -> Iterator[Part]:
         self._begin()
         self._decide()
-        self._receipts = []
         self._checks = Verification(self._sides.source, self._sides.destination)
-        if self._context.journal is not None:
-            await self._context.journal.sweep(self._destination.provider, self._destination.key)
+        if (journal := self._context.journal) is not None and journal.resuming:
+            await journal.sweep(self._destination.provider, self._destination.key)
         self._reads.entry = entry = await self._look()
         if entry.size <= self._whole_size:
             return iter((Part(1, 0, entry.size),))
@@ -110,7 +109,7 @@ class CopyItem(Multipart, TransferItem):
             entry = self._reads.entry = await self._try(partial(provider.complete_digest, entry), self._source)
         self._checks.begin_parts(entry)
         await self._try(self._take_tags, self._source)
-        features, wanted = self._destination.provider.features, self._policy.wanted_size(entry.size)
+        features, wanted = self._destination.provider.features, self._sides.policy.wanted_size(entry.size)
         self.waits_for_disk = features.stages
         if self._destination.provider.local_disk is None and not self._shares_parts:
             largest = self._context.limits.max_memory_bytes // _PARTS_IN_MEMORY
@@ -120,8 +119,7 @@ class CopyItem(Multipart, TransferItem):
     def _decide(self) -> None:
         """Decides how the object becomes parts, by what is known of both providers now."""
         self._sides = self._context.sides(self._source.provider, self._destination.provider)
-        self._policy = self._sides.policy
-        self._whole_size = self._policy.largest_whole(self._context.meter.left)
+        self._whole_size = self._sides.policy.largest_whole(self._context.meter.left)
 
     async def seen(self) -> str | None:
         listed = self._reads.listed
@@ -134,11 +132,11 @@ class CopyItem(Multipart, TransferItem):
             if listed.size <= self._whole_size or _is_complete(source.features, listed):
                 return listed
             return await self._try(partial(look_again, source, self._source.key, listed), self._source)
-        if self._policy.buffers:
+        if self._sides.policy.buffers:
             entry = await self._try(partial(look_again, source, self._source.key, None), self._source)
         else:
             attempts = Attempts()
-            entry = await self._reads.open_first(self._policy.memory_for(self._whole_size), attempts)
+            entry = await self._reads.open_first(self._sides.policy.memory_for(self._whole_size), attempts)
             self._retries += attempts.retries
         self._context.meter.sized(entry.size - self.size)
         self.size = entry.size
@@ -295,13 +293,14 @@ class CopyItem(Multipart, TransferItem):
 
     async def _read_again(self, part: Part) -> None:
         """Reads a part only for its checksum."""
-        memory, attempts = await self._context.limits.memory.take(self._policy.stream_memory(part.size)), Attempts()
+        budget, attempts = self._context.limits.memory, Attempts()
+        memory = await budget.take(self._sides.policy.stream_memory(part.size))
         try:
             async with await self._open(part, attempts) as reading:
                 await self._checks.read_again(part.number, reading, self._context.threads)
         finally:
             self._retries += attempts.retries
-            self._context.limits.memory.give(memory)
+            budget.give(memory)
 
     async def abort(self) -> None:
         await self._reads.aclose()
@@ -343,11 +342,11 @@ class CopyItem(Multipart, TransferItem):
         """Reads a part and delivers it, as often as the retry policy allows."""
         memory = self._reads.take_reserved()
         if not memory:
-            budget, wanted = self._context.limits.memory, self._policy.memory_for(part.size)
+            budget, wanted = self._context.limits.memory, self._sides.policy.memory_for(part.size)
             memory = budget.try_take(wanted) or await budget.take(wanted)
         attempts, policy = Attempts(), self._context.policy
         try:
-            if not self._policy.buffers:
+            if not self._sides.policy.buffers:
                 try:
                     return await self._stream(part, deliver, attempts)
                 except StorageError as error:
@@ -389,7 +388,7 @@ class CopyItem(Multipart, TransferItem):
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         """Returns a part as a body that can be sent more than once."""
         upload = self._upload
-        if upload is not None and self._policy.streams_parts:
+        if upload is not None and self._sides.policy.streams_parts:
             assert self._reads.entry is not None
             return RereadBody(self._source.provider, self._reads.entry, part.offset, part.size)
         reading = await self._open(part, attempts)

@@ -19,7 +19,6 @@ from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part, PartReceipt, Provider, Upload
 from dxflow_async.security.redaction import printable
-from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.base import BaseItem
 from dxflow_async.transfer.items.own_writes import OwnWrites
 from dxflow_async.transfer.journal.records import BegunUpload
@@ -40,14 +39,12 @@ _CREATING_SECONDS = 60 * 60.0
 class Multipart(BaseItem):
     """The base of items that may be sent in parts."""
 
-    def __init__(self, context: TransferContext, source: Place, destination: Place, size: int = 0) -> None:
-        super().__init__(context, source, destination, size)
-        self._own_writes: OwnWrites | None = None  # of an item that is stored on a condition
-        self._upload: Upload | None = None
-        self._receipts: list[PartReceipt] = []
-        self._kept = 0  # bytes that an earlier process sent
-        self._unsure = False  # an upload may exist whose id is not known
-        self._created_at: list[float] = []
+    _own_writes: OwnWrites | None = None  # of an item that is stored on a condition
+    _upload: Upload | None = None
+    _receipts: list[PartReceipt]  # from `_begin_parts` on
+    _kept = 0  # bytes that an earlier process sent
+    _unsure = False  # an upload may exist whose id is not known
+    _created_at: Sequence[float] = ()
 
     async def _begin_parts(self, source: Entry, wanted: int, options: ObjectOptions) -> Iterator[Part]:
         """Creates or resumes an upload, and returns the parts that are left to move.

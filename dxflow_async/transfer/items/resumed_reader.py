@@ -228,7 +228,7 @@ class ResumedReader(Reader):
             named = seen.etag is not None or not self._provider.features.versions
         else:
             named = disagreement(known, seen) is None
-        return named and same_etag(self._etag, seen.etag)
+        return named and (self._etag is None or same_etag(self._etag, seen.etag))
 
     async def _confirm(self, seen: Entry) -> None:
         """Has a new `stat` say whether an answer that does not agree with what was looked up is right.
