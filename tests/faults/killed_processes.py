@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from dxflow_async import AWSSettings
 
-__all__ = ["CountingProxy", "Program", "until"]
+__all__ = ["CountingProxy", "Program", "sign_in", "until"]
 
 _PIECE = 256 << 10
 
@@ -86,6 +86,12 @@ async def until(condition: Callable[[], bool]) -> None:
             return
         await asyncio.sleep(0.003)
     raise TimeoutError
+
+
+async def sign_in(program: Program, hub: str, url: str, secrets: Path) -> None:
+    """Signs a program in, and makes a unit known to it as `mine`."""
+    await program.run("login", "your@email.com", "--hub", hub, given="your_password\n")
+    await program.run("units", "register", "mine", url, "--secrets", str(secrets))
 
 
 class CountingProxy:

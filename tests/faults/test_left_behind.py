@@ -16,8 +16,7 @@ import pytest
 
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
-from tests.faults.killed_processes import Program, until
-from tests.faults.test_unit_kill import sign_in
+from tests.faults.killed_processes import Program, sign_in, until
 from tests.server.running_hub import UnitProcess
 from tests.servers import Azurite, GCSServer
 from tests.sessions import MiB

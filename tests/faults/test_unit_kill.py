@@ -25,7 +25,7 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
-from tests.faults.killed_processes import CountingProxy, Program, until
+from tests.faults.killed_processes import CountingProxy, Program, sign_in, until
 from tests.providers.connected_providers import connect_unit
 from tests.providers.unit.started_units import Counter
 from tests.server.running_hub import SECRETS, UnitProcess
@@ -132,12 +132,6 @@ async def test_uploads_outlive_the_server(tmp_path: Path) -> None:
 async def test_large_uploads_outlive_the_server(tmp_path: Path) -> None:
     """The same with files of 1 GiB, twenty times, with the parts and the requests in flight that are usual."""
     await rounds(Killed(tmp_path, 1024 * MiB, 8 * MiB, 16), 20)
-
-
-async def sign_in(program: Program, hub: str, url: str, secrets: Path) -> None:
-    """Signs a program in, and makes a unit known to it as `mine`."""
-    await program.run("login", "your@email.com", "--hub", hub, given="your_password\n")
-    await program.run("units", "register", "mine", url, "--secrets", str(secrets))
 
 
 async def killed_clients(directory: Path, size: int, part_size: int, workers: int, kills: int, bandwidth: int) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.contract import TemporaryFiles
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.root import Root
-from dxflow_async.providers.temporary_files import TemporaryFiles
 
 __all__ = ["LeftFiles"]
 

@@ -2,8 +2,7 @@
 
 Sections, in the order that every provider keeps: features, then the provider (listing, reading, writing, the rest).
 `reader.py` has its reads and `upload.py` its uploads. `root.py`, `files.py` and `directories.py` block; `disk.py` runs
-them in threads and has the table of errors. `files_on_disk.py` is what only a local disk can do; `left_files.py` finds
-what killed processes have left.
+them in threads and has the table of errors. `files_on_disk.py` and `left_files.py` are what only files can do.
 """
 
 from __future__ import annotations

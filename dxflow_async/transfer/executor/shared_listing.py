@@ -3,7 +3,8 @@
 Only names and outcomes come back, and the coordinator neither lists nor plans; `SharedRanges` cuts the ranges. Every
 key lies in exactly one range, therefore it is copied exactly once. Where a range does not begin with the key that
 the range before it has seen there, the service began elsewhere than it was asked to, or ended early. Then, and when a
-range has ended its workers, this process lists the directory itself, and hands out the objects that no range had.
+range has ended its workers, this process lists the directory itself, and hands out the objects that no range had. The
+end of the last range is confirmed by one more listing, which has to be empty.
 """
 
 from __future__ import annotations
@@ -94,6 +95,9 @@ class SharedListing(SharedRanges["_Range"]):
         """
         keys = self._rest.keys
         await self._perform_all(_Range(keys[-1], None, (keys[0], keys[-1])))
+        while self.error is None and (last := self._unconfirmed_end()) is not None:
+            last.reopen()
+            await self._perform_again([last])
         if self.error is not None:
             return False
         # An empty answer proves nothing: the service may not know where the listing is to begin.
@@ -141,6 +145,15 @@ class SharedListing(SharedRanges["_Range"]):
         elif failure is not None:
             self.error = self.error or failure.restored()
 
+    def _unconfirmed_end(self) -> _Range | None:
+        """Returns the last range, if it has ended and nothing has shown yet that no key follows.
+
+        An early end of any other range shows where the next one begins. Here, only an empty answer settles it.
+        """
+        last = max(self._ranges, key=lambda each: each.low)
+        seen = any(each.first is not None for each in self._ranges)
+        return last if seen and last.ended and not last.confirmed else None
+
     async def _fits(self) -> bool:
         """Returns whether each range begins with the key that the ranges before it have seen there.
 
@@ -176,16 +189,21 @@ class _Range(KeySpan):
 
     Attributes:
         last: the last key in it that was listed.
+        confirmed: it was listed again after it had ended, and there was nothing.
         refused: the service does not list from a key.
         doubtful: nothing was listed where a page had announced more.
     """
 
-    __slots__ = ("_begun", "doubtful", "last", "refused")
+    __slots__ = ("_begun", "_reopened", "confirmed", "doubtful", "last", "refused")
 
     def __init__(self, low: str, high: str | None, page: tuple[str, str]) -> None:
         super().__init__(low, high, page)
         self.last: str | None = None
-        self.refused = self.doubtful = self._begun = False
+        self.refused = self.doubtful = self.confirmed = self._begun = self._reopened = False
+
+    def reopen(self) -> None:
+        """Has what follows a range that has ended listed again."""
+        self.ended, self._reopened = False, True
 
     def has(self, key: str) -> bool:
         """Returns whether a worker has listed a key, or something before it and something behind it."""
@@ -195,6 +213,8 @@ class _Range(KeySpan):
         """Takes over how far a worker has come."""
         if not self._begun:
             self._begun, self.first = True, listed.first
+        elif listed.first is None and self._reopened and listed.ended:
+            self.confirmed = True
         elif listed.first is None:
             self.doubtful = True
         if listed.first is not None and listed.last is not None:

@@ -6,7 +6,8 @@ mistake can leave a key, and never take a wrong one. That no key stays is shown 
 
 - The last key that was listed is left for the next piece, which has to begin with it.
 - A range that begins between two keys has to begin with the key that the range before it has seen there, or before.
-- A range that ended because nothing followed, though there were keys in ranges behind it, has to end so once more.
+- A range that ended because nothing followed, though there were keys in it or in ranges behind it, has to end so once
+  more.
 
 Where that does not hold, the service began elsewhere than it was asked to or ended early, or the key is gone since.
 Then, and when a range has ended its workers, this process lists the directory itself, and hands out the keys in the
@@ -134,15 +135,15 @@ class SharedPieces(SharedRanges["PieceRange"]):
         return later
 
     def _doubtful_ends(self) -> list[PieceRange]:
-        """Returns the ranges that ended because nothing followed, though a range behind them has seen a key.
+        """Returns the ranges that ended because nothing followed, though they or ranges behind them have seen a key.
 
         That key may be gone by then, as all keys are in the end, or the listing was cut. An empty answer settles it.
         """
         found, doubtful = False, list[PieceRange]()
         for each in sorted(self._ranges, key=lambda span: span.low, reverse=True):
+            found = found or each.first is not None
             if found and each.ended and each.beyond is None and not each.confirmed:
                 doubtful.append(each)
-            found = found or each.first is not None
         return doubtful
 
     def _compare(self) -> None:

@@ -73,12 +73,12 @@ class ListedServer(S3Server):
 
 
 def cuts_of(pool: LosingExecutor) -> Callable[[str], bool]:
-    """Says which listings are those of a worker, once each, but for the last range, whose end nobody else sees."""
+    """Says which listings are those of a worker, once each."""
     cut = set[str]()
 
     def cuts(after: str) -> bool:
         spans = [shard.listing or shard.range for shard in list(pool.shards)]
-        if after in cut or not any(span and span.high and span.low == f"bucket/{after}" for span in spans):
+        if after in cut or not any(span and span.low == f"bucket/{after}" for span in spans):
             return False
         cut.add(after)
         return True
