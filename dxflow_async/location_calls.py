@@ -16,7 +16,7 @@ from dxflow_async.transfer.context import Symlinks
 from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.run_options import RunOptions
-from dxflow_async.transfer.selection import Selection, SelectionOptions, split_options
+from dxflow_async.transfer.selection import SelectionOptions, selected, split_options
 from dxflow_async.transfer.sync.check_report import CheckReport
 from dxflow_async.transfer.sync.compare import Compare
 from dxflow_async.transfer.sync.rules import Rules, SyncOptions
@@ -83,7 +83,7 @@ class AsyncLocationCalls(AsyncLocationFiles):
             ...         await session.copy("aws:/bucket/results/", "gcp:/other-bucket/results/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        selection, running = _selected(include, exclude, where)
+        selection, running = selected(include, exclude, where)
         return await self._transfers.copy(
             src, dst, storage_type, on_progress, running, rules=rules, selection=selection
         )
@@ -116,7 +116,7 @@ class AsyncLocationCalls(AsyncLocationFiles):
             >>> await session.move("aws:/bucket/incoming/", "gcp:/archive/2026/")
         """
         rules = WriteRules.of(options, overwrite=overwrite, symlinks=symlinks)
-        selection, running = _selected(include, exclude, where)
+        selection, running = selected(include, exclude, where)
         return await self._transfers.copy(
             src, dst, storage_type, on_progress, running, move=True, rules=rules, selection=selection
         )
@@ -298,12 +298,3 @@ class AsyncLocationCalls(AsyncLocationFiles):
             raise ConfigurationError(f"check has no option {', '.join(where)}; leave it out")
         rules = Rules.of(compare, include, exclude, delete=True, **chosen)
         return await self._transfers.check(a, b, rules, storage_type)
-
-
-def _selected(
-    include: str | Iterable[str], exclude: str | Iterable[str], options: SelectionOptions
-) -> tuple[Selection | None, RunOptions]:
-    """Returns which items a call takes (None: all), and how it runs."""
-    chosen, where = split_options(options)
-    selection = Selection.of(include, exclude, **chosen)
-    return None if selection.takes_all else selection, RunOptions.of(**where)

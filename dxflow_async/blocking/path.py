@@ -14,9 +14,8 @@ from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.location_path import LocationPath
 from dxflow_async.models import Item, SyncPlan, TransferReport
 from dxflow_async.storage.files.opening import FileMode, OpenOptions
-from dxflow_async.storage.path import AsyncStoragePath
+from dxflow_async.storage.path import AsyncStoragePath, CopyOptions, WriteOptions
 from dxflow_async.storage.resolver import Written
-from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.sync.rules import SyncOptions
 
 if TYPE_CHECKING:
@@ -112,22 +111,29 @@ class StoragePath(LocationPath):
         """
         return self._call(self._twin.read_text, encoding, errors)
 
-    def write_bytes(self, data: bytes) -> int:
+    def write_bytes(self, data: bytes, **options: Unpack[WriteOptions]) -> int:
         """Stores an object, and returns its size.
 
         Args:
             data: the content of the object.
-        """
-        return self._call(self._twin.write_bytes, data)
+            content_type, metadata, options, overwrite, if_match, on_progress: as for `Session.write`.
 
-    def write_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
+        Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
+        """
+        return self._call(partial(self._twin.write_bytes, data, **options))
+
+    def write_text(
+        self, text: str, encoding: str = "utf-8", errors: str = "strict", **options: Unpack[WriteOptions]
+    ) -> int:
         """Stores a text, and returns its length. Line feeds stay as they are.
 
         Args:
             text: the content of the object.
             encoding, errors: as for the built-in `open`.
+            content_type, metadata, options, overwrite, if_match, on_progress: as for `Session.write`.
         """
-        return self._call(self._twin.write_text, text, encoding, errors)
+        return self._call(partial(self._twin.write_text, text, encoding, errors, **options))
 
     @overload
     def open(self, mode: Literal["rb"] = "rb", **options: Unpack[OpenOptions]) -> io.BufferedReader: ...
@@ -160,22 +166,28 @@ class StoragePath(LocationPath):
         """
         self._call(self._twin.unlink, missing_ok)
 
-    def rename(self, target: Written) -> Self:
+    def rename(self, target: Written, **options: Unpack[CopyOptions]) -> Self:
         """Moves the object or directory, with the rules of `Session.move`, and returns the new path.
 
         Args:
             target: the new location.
+            include, exclude, options, overwrite, symlinks, on_progress: as for `Session.move`.
+            files, newer, older, larger, smaller: as for `Session.move`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `Session.move`.
         """
-        return self._made(self._call(self._twin.rename, target).text)
+        self._bound.move(self, target, storage_type=self._storage_type, **options)
+        return self._made(type(self)(target).text)
 
-    def copy_to(self, dst: Written, *, on_progress: OnProgress | None = None) -> TransferReport:
+    def copy_to(self, dst: Written, **options: Unpack[CopyOptions]) -> TransferReport:
         """Copies the object or directory, with the rules of `Session.copy`.
 
         Args:
             dst: the destination, as for `Session.copy`.
-            on_progress: called with a `Progress` at most ten times a second.
+            include, exclude, options, overwrite, symlinks, on_progress: as for `Session.copy`.
+            files, newer, older, larger, smaller: as for `Session.copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `Session.copy`.
         """
-        return self._bound.copy(self, dst, storage_type=self._storage_type, on_progress=on_progress)
+        return self._bound.copy(self, dst, storage_type=self._storage_type, **options)
 
     @overload
     def sync_to(

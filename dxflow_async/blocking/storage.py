@@ -390,7 +390,8 @@ class StorageManager(StorageListing):
         Args:
             path: the object, the directory, or several of them.
             if_match: delete a single object only if it has this etag.
-            version: delete this version of a single object, for good.
+            version: delete this version of a single object, for good. A path that ends in a slash is the object of that
+                name, as some tools store for a directory.
             on_progress: called with a `Progress` at most ten times a second.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
             provider: the remote's name, in any case.

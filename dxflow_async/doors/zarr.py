@@ -20,7 +20,7 @@ from zarr.core.buffer import Buffer, BufferPrototype
 from dxflow_async.concurrency.pool import results_of
 from dxflow_async.doors.loop_sessions import LoopSessions
 from dxflow_async.doors.reused_memory import ReusedMemory
-from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError
+from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, UnsupportedError
 from dxflow_async.location_path import LocationPath
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.session import AsyncSession
@@ -54,6 +54,7 @@ class DxflowStore(Store):
     supports_writes: bool = True
     supports_deletes: bool = True
     supports_listing: bool = True
+    supports_partial_writes: Any = False
 
     def __init__(
         self,
@@ -149,6 +150,10 @@ class DxflowStore(Store):
     async def set(self, key: str, value: Buffer) -> None:
         """Stores a value; readers see the old one or the new one."""
         await self._set(key, value, overwrite=True)
+
+    async def set_partial_values(self, key_start_values: Iterable[tuple[str, int, Any]]) -> None:
+        """Raises `UnsupportedError`: values are written whole. zarr before 3.1.2 asks for the method."""
+        raise UnsupportedError("values are not written in part: supports_partial_writes is not set", operation="set")
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
         """Stores a value unless there is one. Of two writers one wins, where the storage itself can tell."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from hashlib import blake2b
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
@@ -18,6 +19,7 @@ from dxflow_async.storage.transfer_service import TransferService
 from dxflow_async.storage.waiting import Seen, wait_until_stable
 from dxflow_async.transfer.planning.globbing import matching
 from dxflow_async.transfer.planning.listing import pages, stat
+from dxflow_async.transfer.request import request
 
 __all__ = ["AreaListing"]
 
@@ -104,7 +106,10 @@ class AreaListing:
         """
         area = reading_area(await self._find(), path, version, encryption)
         limits, policy = self._resources.limits, self._resources.policy
-        found = await stat(area.provider, area.key(path), limits=limits, policy=policy)
+        provider, key = area.provider, area.key(path)
+        if version is not None:  # a directory has none
+            return area.item(await request(partial(provider.stat, key), provider, limits=limits, policy=policy))
+        found = await stat(provider, key, limits=limits, policy=policy)
         if found is None:
             raise NotFoundError(
                 f"{area.name} stat of {path} failed: there is no such object or directory; check the path",

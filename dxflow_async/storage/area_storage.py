@@ -11,7 +11,7 @@ from collections.abc import (
     Sequence,
 )
 from functools import partial
-from typing import Literal, Self, Unpack
+from typing import Any, Literal, Self, Unpack
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.config.quantities import to_seconds
@@ -406,7 +406,8 @@ class AsyncAreaStorage(AreaFiles):
         Args:
             path: the object, the directory, or several of them.
             if_match: delete a single object only if it has this etag.
-            version: delete this version of a single object, for good.
+            version: delete this version of a single object, for good. A path that ends in a slash is the object of that
+                name, as some tools store for a directory.
             on_progress: called with a `Progress` at most ten times a second.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
 
@@ -442,15 +443,17 @@ class AsyncAreaStorage(AreaFiles):
             path, if_match, version, on_progress: as for `delete`.
             timeout, on_cancel, processes, executor, credentials, shared: as for `upload`.
         """
-        from dxflow_async.storage.deletion import Deletion, delete_matching, single_path
+        from dxflow_async.storage.deletion import Deletion, delete_matching, only_key, single_path
 
         running, area = RunOptions.of(**where), await self._find()
         if if_match is not None:
             return await delete_matching(self._resources, self._transfers.cache, area, path, if_match)
         if version is not None:
-            area = reading_area(area, single_path(path, "version"), version, None)
+            area = reading_area(area, single_path(path, "version", slash=True), version, None)
         coordinator = self._transfers.deleter(area, running.workers)
-        keys_of = partial(self._keys_to_delete, area, shared=coordinator is not None)
+        keys_of: Any = partial(self._keys_to_delete, area, shared=coordinator is not None)
+        if version is not None:
+            keys_of, coordinator = partial(only_key, area), None
         meter = self._resources.context(on_progress).meter
         deletion = Deletion(self._resources, self._transfers.cache, area, keys_of, coordinator, meter)
         return await deletion.run((path,) if isinstance(path, str) else path, running.timeout)

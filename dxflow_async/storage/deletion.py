@@ -34,7 +34,7 @@ from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import may_have_happened
 
-__all__ = ["Deletion", "delete_matching", "keys_to_delete", "single_path"]
+__all__ = ["Deletion", "delete_matching", "keys_to_delete", "only_key", "single_path"]
 
 _BATCH = 1000
 _BATCHES_AT_ONCE = 8
@@ -133,15 +133,24 @@ async def delete_matching(
     return DeleteResult(1, 1)
 
 
-def single_path(path: str | Iterable[str], argument: str) -> str:
+def single_path(path: str | Iterable[str], argument: str, *, slash: bool = False) -> str:
     """Returns the path of one object.
+
+    Args:
+        path, argument: of the call.
+        slash: whether the name of an object may end in a slash, as that of a directory.
 
     Raises:
         ConfigurationError: it is that of a directory, or there are several.
     """
-    if not isinstance(path, str) or path.endswith("/"):
+    if not isinstance(path, str) or (path.endswith("/") and not slash):
         raise ConfigurationError(f"{argument} belongs to one object: give the path of one object")
     return path
+
+
+async def only_key(area: Area, path: str) -> AsyncIterator[str]:
+    """Yields the key of a path, which is that of one object also where it ends in a slash."""
+    yield area.key(path)
 
 
 async def _exists(provider: Provider, key: str) -> bool:

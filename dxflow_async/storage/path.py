@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Literal, Self, Unpack, overload
+from typing import Any, Literal, Self, TypedDict, Unpack, cast, overload
 
 from dxflow_async.concurrency.item_stream import AsyncItemStream
 from dxflow_async.exceptions import ConfigurationError, NotFoundError
 from dxflow_async.glob_patterns import has_magic, matches
 from dxflow_async.location_path import LocationPath
 from dxflow_async.models import Item, SyncPlan, TransferReport
+from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.files.opening import FileMode, Opening, OpenOptions
 from dxflow_async.storage.files.reader import AsyncFileReader
@@ -19,10 +20,38 @@ from dxflow_async.storage.files.text import AsyncTextReader, AsyncTextWriter
 from dxflow_async.storage.files.writer import AsyncFileWriter
 from dxflow_async.storage.resolver import Written
 from dxflow_async.storage.transfer_service import TransferService
+from dxflow_async.storage.write_rules import WriteRules
+from dxflow_async.transfer.context import Symlinks
+from dxflow_async.transfer.overwrite import Overwrite
 from dxflow_async.transfer.progress import OnProgress
+from dxflow_async.transfer.selection import SelectionOptions, selected
 from dxflow_async.transfer.sync.rules import Rules, SyncOptions
 
-__all__ = ["AsyncStoragePath"]
+__all__ = ["AsyncStoragePath", "CopyOptions", "WriteOptions"]
+
+_RULES = ("options", "overwrite", "symlinks")
+
+
+class WriteOptions(TypedDict, total=False):
+    """The options of `AsyncSession.write` that paths take."""
+
+    content_type: str | None
+    metadata: Mapping[str, str] | None
+    options: ObjectOptions | None
+    overwrite: bool | Literal["skip"]
+    if_match: str | None
+    on_progress: OnProgress | None
+
+
+class CopyOptions(SelectionOptions, total=False):
+    """The options of `AsyncSession.copy` and `move` that paths take."""
+
+    include: str | Iterable[str]
+    exclude: str | Iterable[str]
+    options: ObjectOptions | None
+    overwrite: Overwrite
+    symlinks: Symlinks
+    on_progress: OnProgress | None
 
 
 class AsyncStoragePath(LocationPath):
@@ -119,25 +148,32 @@ class AsyncStoragePath(LocationPath):
         """
         return (await self.read_bytes()).decode(encoding, errors)
 
-    async def write_bytes(self, data: bytes) -> int:
+    async def write_bytes(self, data: bytes, **options: Unpack[WriteOptions]) -> int:
         """Stores an object, and returns its size.
 
         Args:
             data: the content of the object.
+            content_type, metadata, options, overwrite, if_match, on_progress: as for `AsyncSession.write`.
+
+        Raises:
+            AlreadyExistsError, PreconditionFailedError: the object must not be replaced; it stays.
         """
         storage, path = await self._at()
         view = memoryview(data).cast("B")
-        await storage.write(path, _once(bytes(view)))
+        await storage.write(path, _once(bytes(view)), **options)
         return len(view)
 
-    async def write_text(self, text: str, encoding: str = "utf-8", errors: str = "strict") -> int:
+    async def write_text(
+        self, text: str, encoding: str = "utf-8", errors: str = "strict", **options: Unpack[WriteOptions]
+    ) -> int:
         """Stores a text, and returns its length. Line feeds stay as they are.
 
         Args:
             text: the content of the object.
             encoding, errors: as for the built-in `open`.
+            content_type, metadata, options, overwrite, if_match, on_progress: as for `AsyncSession.write`.
         """
-        await self.write_bytes(text.encode(encoding, errors))
+        await self.write_bytes(text.encode(encoding, errors), **options)
         return len(text)
 
     @overload
@@ -179,23 +215,28 @@ class AsyncStoragePath(LocationPath):
             )
         await storage.delete(path)
 
-    async def rename(self, target: Written) -> Self:
+    async def rename(self, target: Written, **options: Unpack[CopyOptions]) -> Self:
         """Moves the object or directory, with the rules of `AsyncSession.move`, and returns the new path.
 
         Args:
             target: the new location.
+            include, exclude, options, overwrite, symlinks, on_progress: as for `AsyncSession.move`.
+            files, newer, older, larger, smaller: as for `AsyncSession.move`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `AsyncSession.move`.
         """
-        await self._bound.copy(self, target, self._storage_type, None, move=True)
+        await self._copy(target, options, move=True)
         return type(self)(target, self._transfers, self._storage_type)
 
-    async def copy_to(self, dst: Written, *, on_progress: OnProgress | None = None) -> TransferReport:
+    async def copy_to(self, dst: Written, **options: Unpack[CopyOptions]) -> TransferReport:
         """Copies the object or directory, with the rules of `AsyncSession.copy`.
 
         Args:
             dst: the destination, as for `AsyncSession.copy`.
-            on_progress: called with a `Progress` at most ten times a second.
+            include, exclude, options, overwrite, symlinks, on_progress: as for `AsyncSession.copy`.
+            files, newer, older, larger, smaller: as for `AsyncSession.copy`.
+            timeout, on_cancel, processes, executor, credentials, shared: as for `AsyncSession.copy`.
         """
-        return await self._bound.copy(self, dst, self._storage_type, on_progress)
+        return await self._copy(dst, options)
 
     @overload
     async def sync_to(
@@ -224,6 +265,16 @@ class AsyncStoragePath(LocationPath):
         if dry_run:
             return await self._bound.plan_sync(self, dst, rules, storage_type)
         return await self._bound.sync(self, dst, rules, storage_type, options.get("on_progress"))
+
+    async def _copy(self, dst: Written, options: CopyOptions, *, move: bool = False) -> TransferReport:
+        given: dict[str, Any] = dict(options)
+        on_progress = given.pop("on_progress", None)
+        rules = WriteRules.of(**{name: given.pop(name) for name in _RULES if name in given})
+        include, exclude = given.pop("include", ()), given.pop("exclude", ())
+        selection, running = selected(include, exclude, cast("SelectionOptions", given))
+        return await self._bound.copy(
+            self, dst, self._storage_type, on_progress, running, move=move, rules=rules, selection=selection
+        )
 
     @property
     def _bound(self) -> TransferService:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dxflow_async.config.quantities import parse_size
 from dxflow_async.exceptions import ConfigurationError
-from dxflow_async.transfer.run_options import CallOptions
+from dxflow_async.transfer.run_options import CallOptions, RunOptions
 from dxflow_async.transfer.sync.filters import NameFilter
 
 if TYPE_CHECKING:
     from dxflow_async.providers.contract import Entry
 
-__all__ = ["Selection", "SelectionOptions", "split_options"]
+__all__ = ["Selection", "SelectionOptions", "selected", "split_options"]
 
 Time = float | datetime
 """Seconds since the epoch, or a `datetime`, which is local time if it has no time zone."""
@@ -202,3 +202,12 @@ def _size(name: str, value: int | str | None) -> int | None:
     if found is not None and (isinstance(found, bool) or not isinstance(found, int) or found < 0):
         raise ConfigurationError(f"{name} = {value!r} is not allowed; write bytes, or a size such as 1GiB")
     return found
+
+
+def selected(
+    include: str | Iterable[str], exclude: str | Iterable[str], options: SelectionOptions
+) -> tuple[Selection | None, RunOptions]:
+    """Returns which items a call takes (None: all), and how it runs."""
+    chosen, where = split_options(options)
+    selection = Selection.of(include, exclude, **chosen)
+    return None if selection.takes_all else selection, RunOptions.of(**where)

@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from dxflow_async import AsyncSession, AsyncStoragePath, ConfigurationError, NotFoundError, Session, Settings
+from dxflow_async import (
+    AlreadyExistsError,
+    AsyncSession,
+    AsyncStoragePath,
+    ConfigurationError,
+    NotFoundError,
+    ObjectOptions,
+    PreconditionFailedError,
+    Session,
+    Settings,
+    TransferError,
+)
 from tests.storage.tested_accounts import Spots
 
 pytestmark = pytest.mark.server
@@ -67,6 +78,37 @@ async def test_a_tree(top: AsyncStoragePath, everywhere: AsyncSession, tmp_path:
     assert await (top / "d").exists()
 
 
+async def test_options_of_writes_and_copies(top: AsyncStoragePath, tmp_path: Path) -> None:
+    """What is stored and what is replaced is decided as in the session's calls."""
+    one, other = top / "one.bin", top / "other.bin"
+    assert await one.write_bytes(b"first", overwrite=False) == 5
+    for refused in (one.write_bytes(b"x", overwrite=False), one.write_text("x", overwrite=False)):
+        with pytest.raises(AlreadyExistsError):
+            await refused
+    await one.write_text("x", overwrite="skip")
+    assert await one.read_bytes() == b"first"
+    await other.write_text("second")
+    for call in (one.copy_to, one.rename):
+        with pytest.raises(TransferError) as caught:
+            await call(other, overwrite=False)
+        assert isinstance(caught.value.report.failed[0].error, AlreadyExistsError)
+    assert (await one.copy_to(other, overwrite="skip")).skipped
+    assert (await one.read_text(), await other.read_text()) == ("first", "second")
+    report = await top.copy_to(tmp_path / "some", include="o*.bin", exclude="one*", larger=1, timeout=60)
+    assert report.ok
+    assert [path.name for path in (tmp_path / "some").iterdir()] == ["other.bin"]
+    etag = (await one.stat()).etag
+    if etag is not None and top.text.startswith(("aws:", "azure:")):
+        await one.write_bytes(b"third", if_match=etag, content_type="text/x-odd", metadata={"name": "value"})
+        with pytest.raises(PreconditionFailedError):
+            await one.write_bytes(b"fourth", if_match=etag)
+        await one.copy_to(top / "copy.bin", options=ObjectOptions(content_type="text/x-other"))
+        moved = await one.rename(top / "moved.bin", options=ObjectOptions(cache_control="no-store"))
+        found, copied = await moved.stat(), await (top / "copy.bin").stat()
+        assert (found.content_type, dict(found.metadata)["name"]) == ("text/x-odd", "value")
+        assert (copied.content_type, copied.size) == ("text/x-other", 5)
+
+
 async def test_paths_in_calls_of_an_area(tmp_path: Path) -> None:
     """Paths are sources and destinations of the calls of a storage area, unless they lie elsewhere."""
     async with AsyncSession("you@example.com", "password", settings=Settings(home=tmp_path / "home")) as session:
@@ -102,6 +144,15 @@ def test_the_blocking_twin(tmp_path: Path) -> None:
         assert top.copy_to(tmp_path / "copy").ok
         assert top.sync_to(session.path(tmp_path / "copy"), dry_run=True).copies == 0
         assert session.copy(top / "a.csv", session.path("gcp:/bucket/x")).ok
+        for refused in (
+            lambda: (top / "a.csv").write_bytes(b"x", overwrite=False),
+            lambda: (top / "a.csv").write_text("x", overwrite=False),
+            lambda: (top / "a.csv").copy_to(top / "b.csv", overwrite=False),
+            lambda: (top / "a.csv").rename(top / "b.csv", overwrite=False),
+        ):
+            with pytest.raises((AlreadyExistsError, TransferError)):
+                refused()
+        assert (top / "b.csv").read_text() == "c,d"
         (top / "a.csv").unlink()
         assert not (top / "a.csv").exists()
         assert (top.is_dir(), top.is_file(), (top / "b.csv").stat().size) == (True, False, 3)

@@ -72,7 +72,33 @@ async def test_s3(tmp_path: Path) -> None:
         server.create_bucket("kept")
         server.client.put_bucket_versioning(Bucket="kept", VersioningConfiguration={"Status": "Enabled"})
         async with AsyncSession(settings=settings_for(server, tmp_path / "home")) as session:
-            await _check(session.get_storage_manager().at("aws"), "/kept/top", tmp_path)
+            storage = session.get_storage_manager().at("aws")
+            await _check(storage, "/kept/top", tmp_path)
+            await _check_markers(storage, server)
+
+
+async def _check_markers(storage: AsyncAreaStorage, server: MotoServer) -> None:
+    """Uses the versions of an object whose name ends in a slash, and deletes the mark of a deletion."""
+    for _ in range(2):
+        server.client.put_object(Bucket="kept", Key="marked/", Body=b"")
+    await storage.write("/kept/marked/x", b"x")
+    markers = [
+        item for item in await storage.list("/kept/", recursive=True, versions=True) if item.path[-7:] == "marked/"
+    ]
+    assert len(markers) == 2
+    assert (await storage.stat("/kept/marked/", version=markers[1].version)).version == markers[1].version
+    for path in ("/kept/marked", "/kept/marked/"):
+        with pytest.raises(NotFoundError):  # a directory has no versions
+            await storage.stat(path, version="00000000-0000-4000-8000-000000000000")
+    assert await storage.delete("/kept/marked/", version=markers[1].version) == 1
+    left = server.client.list_object_versions(Bucket="kept", Prefix="marked/")["Versions"]
+    assert sorted(each["Key"] for each in left) == ["marked/", "marked/x"]
+    deletion = server.client.delete_object(Bucket="kept", Key="marked/x")["VersionId"]
+    for read in (storage.stat("/kept/marked/x", version=deletion), _read(storage, "/kept/marked/x", deletion)):
+        with pytest.raises(NotFoundError):
+            await read
+    assert await storage.delete("/kept/marked/x", version=deletion) == 1
+    assert await _read(storage, "/kept/marked/x") == b"x"
 
 
 async def test_google(gcs: GCSServer, tmp_path: Path) -> None:
