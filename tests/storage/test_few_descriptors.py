@@ -24,7 +24,8 @@ SCRIPT = """
 import asyncio, filecmp, os, resource
 from pathlib import Path
 
-resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS + HELD, DESCRIPTORS + HELD))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(HELD)]
 
 from dxflow_async import AsyncSession
 
@@ -43,6 +44,12 @@ async def main(base, cloud, container):
     async with AsyncSession("you@example.com", "password") as session:
         storage = session.get_storage_manager()
         await storage.upload(f"{source}/", f"/{cloud}/up/")
+        pairs = [(str(path), f"/{cloud}/many/{path.name}") for path in source.rglob("f*")]
+        await storage.upload_many(pairs)
+        await storage.download_many([(there, f"{base}/many/{Path(there).name}") for _, there in pairs])
+        assert len(list((base / "many").iterdir())) == 100
+        chunks = [chunk async for chunk in storage.read(f"/{cloud}/up/large")]
+        assert b"".join(chunks) == (source / "large").read_bytes()
         await asyncio.gather(
             storage.download(f"/{cloud}/up/", str(base / "down")),
             session.copy(f"aws:/{cloud}/up/", f"azure:/{container}/copied/"),
@@ -56,6 +63,8 @@ async def main(base, cloud, container):
         same(base / "down", base / "of unit")
         await session.sync(str(source), f"aws:/{cloud}/up", delete=True)
         assert len([entry async for entry in storage.scan("AWS", f"/{cloud}/up/")]) == 100
+        if PROCESSES:
+            await session.copy(f"{source}/", f"aws:/{cloud}/several/", processes=2)
         await storage.delete(f"/{cloud}/up/")
         assert [entry async for entry in storage.scan("AWS", f"/{cloud}/up/")] == []
     print("done")
@@ -64,11 +73,28 @@ asyncio.run(main(Path(os.environ["BASE"]), os.environ["CLOUD"], os.environ["CONT
 """
 
 
-@pytest.mark.parametrize("descriptors", [pytest.param(64, marks=pytest.mark.long), 40])
+@pytest.mark.parametrize(
+    ("descriptors", "held", "processes"),
+    [
+        pytest.param(64, 0, True, marks=pytest.mark.long),
+        pytest.param(40, 0, False),
+        pytest.param(48, 300, True, marks=pytest.mark.long, id="an application holds most"),
+    ],
+)
 def test_everything_works_with_few_descriptors(
-    weed: SeaweedFS, bucket: str, azurite: Azurite, container: str, tmp_path: Path, descriptors: int
+    weed: SeaweedFS,
+    bucket: str,
+    azurite: Azurite,
+    container: str,
+    tmp_path: Path,
+    descriptors: int,
+    held: int,
+    processes: bool,
 ) -> None:
     """Many small files and a large one move to, from and between services, a unit and disks; the journal is on."""
+    script = SCRIPT
+    for name, value in (("DESCRIPTORS", descriptors), ("HELD", held), ("PROCESSES", processes)):
+        script = script.replace(name, str(value))
     environment = clean_environment(
         tmp_path / "home",
         BASE=str(tmp_path),
@@ -82,7 +108,7 @@ def test_everything_works_with_few_descriptors(
         DXFLOW_AZURE_ACCOUNT=azurite.account,
         DXFLOW_AZURE_ACCOUNT_KEY=azurite.account_key,
     )
-    outcome = run_script(SCRIPT.replace("DESCRIPTORS", str(descriptors)), environment)
+    outcome = run_script(script, environment)
     assert outcome.stdout.endswith("done\n"), outcome.stderr
     assert "Too many open files" not in outcome.stderr
 

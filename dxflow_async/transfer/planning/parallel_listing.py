@@ -3,7 +3,7 @@
 The keys are cut into ranges. Each range is listed page by page, and a range that turns out long is cut in the middle
 of what is left of it. A place that gets free goes to the next page of the earliest range that waits for one, which is
 certain to be needed, and else to a part of the earliest range that is long. The pages of later ranges wait in a buffer
-of fixed size, of which these leave enough to those before them. Every key lies in exactly one range, therefore it is
+of fixed memory, of which these leave enough to those before them. Every key lies in exactly one range, therefore it is
 found exactly once, also while other keys come and go.
 
 Ranges, positions and ends are in the order of the service: of the keys' bytes, or of their directories, in which
@@ -23,7 +23,7 @@ from anyio import CancelScope
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.common.confirm import contradiction
 from dxflow_async.providers.common.listing_orders import by_directories, from_directories, orders_differ
-from dxflow_async.providers.contract import Entry, Page, keys_of
+from dxflow_async.providers.contract import Entry, ObjectColumns, Page, keys_of
 from dxflow_async.providers.http import Call
 from dxflow_async.transfer.planning.cursors import Cursors
 from dxflow_async.transfer.planning.key_space import KeySpace
@@ -34,7 +34,17 @@ _REQUESTS = 32
 """Requests at a time. An answer that arrives waits while the process parses others, so some have to be on their way."""
 
 _BUFFERED = 160
-"""Pages that wait for the caller or are on their way: some 40 MB where they are columns."""
+"""Places for pages that wait for the caller or are on their way: 70 MB, and 40 where they are columns.
+
+A page takes one of them, unless its objects have much metadata.
+"""
+
+_PLACE_SIZE = 448 << 10
+_COLUMNS_SIZE, _ENTRY_SIZE, _PAIR_SIZE = 250, 550, 120
+"""Bytes that an object takes as columns and as an entry, and those of a pair of its metadata, but for its text."""
+
+_WEIGHED = 16
+"""Entries of a page whose metadata is weighed."""
 
 _WORTH, _MOST_WORTH = 4.0, 32.0
 """A range is cut if so many pages are expected in the rest of it; the next one is on its way already."""
@@ -49,6 +59,17 @@ _SURPRISES = 3
 def _kept_free(index: int) -> float:
     """Returns how many pages of the buffer a range leaves to those before it: for the last ones it is half as large."""
     return _BUFFERED / 2 * min(index / _REQUESTS, 1.0)
+
+
+def _places_of(entries: Sequence[Entry]) -> int:
+    """Returns how many places the entries of a page take while they wait, by their memory."""
+    if isinstance(entries, ObjectColumns):
+        size = len(entries) * _COLUMNS_SIZE
+    else:
+        step = max(1, len(entries) // _WEIGHED)
+        weighed = [sum(_PAIR_SIZE + len(text) for text in entry.metadata.values()) for entry in entries[::step]]
+        size = len(entries) * _ENTRY_SIZE + sum(weighed) * step
+    return max(1, round(size / _PLACE_SIZE))
 
 
 class _Range:
@@ -97,6 +118,11 @@ class _Range:
         self.expected: Page | None = None
         self.share: float | None = None
         self.whole = False
+
+    @property
+    def places(self) -> int:
+        """How many places of the buffer its pages take."""
+        return sum(_places_of(page.entries) for page in self.pages)
 
 
 async def list_in_parallel(
@@ -160,6 +186,8 @@ class _Listing:
         self._running: dict[asyncio.Task[None], _Range] = {}
         self._cancelled: list[asyncio.Task[None]] = []
         self._buffered = 0
+        self._places = 1
+        """Places that a page takes, as the last one did."""
         self._waiter: asyncio.Future[None] | None = None
         self._call, self._go_on, self._start_after = call, go_on, start_after
         self._begun: Any = begun.cursor
@@ -176,8 +204,8 @@ class _Listing:
         while self._ranges:
             first = self._ranges[0]
             if first.pages:
-                self._buffered -= 1
                 page = first.pages.popleft()
+                self._buffered -= _places_of(page.entries)
                 if page.entries:
                     self._check_order(page.entries)
                 self.start_requests()
@@ -229,7 +257,7 @@ class _Listing:
         """
         if len(self._running) >= min(_REQUESTS, self._pages):
             return None
-        room = _BUFFERED - self._buffered - len(self._running)
+        room = _BUFFERED - self._buffered - len(self._running) * self._places
         for index, found in enumerate(self._ranges):
             near = room > _kept_free(index) if index else not found.pages
             if near and found.request is None and not found.ended and found.error is None:
@@ -355,7 +383,8 @@ class _Listing:
                 entries, beyond, found.ended = entries[:cut], entries[cut:], True
         if entries or page.directories:
             found.pages.append(Page(entries, None, page.directories))
-            self._buffered += 1
+            self._places = _places_of(entries)
+            self._buffered += self._places
             self._pages += bool(entries)
         if beyond:
             self._compare(found, Page(beyond, page.cursor))
@@ -387,7 +416,7 @@ class _Listing:
         for later in self._ranges[index:]:
             if later.request is not None:
                 self._cancel(later.request)
-            self._buffered -= len(later.pages)
+            self._buffered -= later.places
         del self._ranges[index:]
 
     def _compare(self, found: _Range, beyond: Page) -> None:
@@ -414,7 +443,7 @@ class _Listing:
         if found.request is not None:
             self._cancel(found.request)
             found.request = None
-        self._buffered -= len(found.pages)
+        self._buffered -= found.places
         found.pages.clear()
         found.expected, found.error, found.cursors = None, None, Cursors()
         found.first, found.cursor = self._ordered(begun.entries[:1])[0], begun.cursor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right, insort
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ class ListedKeys:
         delay: float = 0.04,
         honest: bool = True,
         directories: bool = False,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         self.keys = sorted(keys, key=by_directories) if directories else list(keys)
         self._order: Callable[[str], str] = by_directories if directories else str
@@ -44,6 +45,7 @@ class ListedKeys:
         self._page_size = page_size
         self._delay = delay
         self._honest = honest
+        self._metadata = metadata or {}
 
     async def after(self, key: str) -> Page:
         """Returns the first page of the keys above one."""
@@ -60,7 +62,7 @@ class ListedKeys:
         start = bisect_right(self.keys, self._order(cursor), key=self._order)
         found = self.keys[start : start + self._page_size]
         more = start + len(found) < len(self.keys)
-        return Page([Entry(key) for key in found], found[-1] if more else None)
+        return Page([Entry(key, metadata=self._metadata) for key in found], found[-1] if more else None)
 
     def add(self, key: str) -> None:
         """Adds a key."""

@@ -232,6 +232,19 @@ async def test_pages_ahead_are_bounded() -> None:
         assert requests < 100 + 100
 
 
+async def test_heavy_pages_ahead_are_fewer() -> None:
+    """What waits is bounded by its memory: of pages whose objects have much metadata, only a few are fetched."""
+    for keys, most in ("a", 160), ("abcdefgh", 64):  # 100 objects of each page take some 270 KB, or 1.7 MB
+        listing = ListedKeys(keys_of("counted", 50_000), delay=0, metadata=dict.fromkeys(keys, "x" * 2000))
+        first = await listing.page("")
+        async with aclosing(list_in_parallel(CALL, "", first, go_on=listing.page, start_after=listing.after)) as pages:
+            for taken in range(1, 101):
+                await anext(pages)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                assert listing.requests - taken <= most
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_start_in_the_middle_that_is_refused(shape: str) -> None:
     """A range that the service does not begin, or begins with an empty page, is listed by the one before it."""
