@@ -188,6 +188,23 @@ async def test_a_move_on_one_disk_is_a_rename(everywhere: AsyncSession, spots: S
     assert numbers == {name: (spot.path / "e" / name).stat().st_ino for name in numbers}
 
 
+async def test_a_move_to_another_hard_link(everywhere: AsyncSession, spots: Spots) -> None:
+    """A file moves to another name of the same file, in a tree too: the old name is gone, and the file is there."""
+    spot = spots("LOCAL", "x")
+    assert isinstance(spot, LocalSpot)
+    await spot.put({"c/a": b"1", "c/sub/b": b"2", "one": b"3"})
+    (spot.path / "e/c/sub").mkdir(parents=True)
+    for name, other in (("c/a", "e/c/a"), ("c/sub/b", "e/c/sub/b"), ("one", "other")):
+        (spot.path / other).hardlink_to(spot.path / name)
+    await everywhere.move(spot / "one", spot / "other")
+    await everywhere.move(spot / "c/", spot / "e/c/")
+    assert {name: data for name, data in (await spot.tree()).items() if data} == {
+        "e/c/a": b"1",
+        "e/c/sub/b": b"2",
+        "other": b"3",
+    }
+
+
 async def test_a_link_is_renamed_itself(everywhere: AsyncSession, spots: Spots) -> None:
     """What it leads to stays, also where its name is taken by a directory."""
     spot, outside = spots("LOCAL", "x"), spots("LOCAL", "outside")

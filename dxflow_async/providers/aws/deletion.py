@@ -28,7 +28,7 @@ from dxflow_async.providers.http import Call
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["delete_keys"]
+__all__ = ["delete_keys", "delete_version"]
 
 _MAX_DELETERS = 8
 _NOT_THERE = {"NoSuchKey", "NoSuchVersion"}
@@ -45,6 +45,11 @@ async def delete_keys(provider: AWSProvider, keys: Sequence[str]) -> dict[str, S
     failed, gone = await _look_for_markers(provider, markers)
     left = [key for key in keys if key not in failed and key not in gone]
     return failed | (await _delete_named(provider, left) if left else {})
+
+
+async def delete_version(provider: AWSProvider, key: str) -> dict[str, StorageError]:
+    """Deletes the version that a provider is at, for good; a missing one is no error. See `Provider.delete`."""
+    return await _delete_only(provider, key)
 
 
 async def _look_for_markers(provider: AWSProvider, keys: Sequence[str]) -> tuple[dict[str, StorageError], set[str]]:

@@ -23,7 +23,7 @@ from dxflow_async.providers.aws.conditions import delete_matching, probe, write_
 from dxflow_async.providers.aws.confirm import Signs, confirm_read, confirm_seen, confirm_stored, look_by_read
 from dxflow_async.providers.aws.copies import copy_object, refuses_copy, stored_tags, upload_headers
 from dxflow_async.providers.aws.defaults import default_options, in_source_class
-from dxflow_async.providers.aws.deletion import delete_keys
+from dxflow_async.providers.aws.deletion import delete_keys, delete_version
 from dxflow_async.providers.aws.dialects import Ability, Dialect, is_amazon
 from dxflow_async.providers.aws.headers import (
     FULL_OBJECT,
@@ -48,7 +48,7 @@ from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
 from dxflow_async.providers.aws.upload import S3Upload
-from dxflow_async.providers.aws.versions import delete_version, list_versions
+from dxflow_async.providers.aws.versions import list_versions
 from dxflow_async.providers.common.confirm import (
     check_status,
     check_version,

@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote_plus
 
-from dxflow_async.exceptions import NotFoundError, StorageError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.headers import class_of, split_key
+from dxflow_async.providers.aws.headers import class_of
 from dxflow_async.providers.common.confirm import check_names, contradiction, not_the_service
 from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.common.xml_reader import MalformedXMLError, WholeParser
@@ -20,7 +19,7 @@ from dxflow_async.providers.http import Call, HTTPReader
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["delete_version", "list_versions"]
+__all__ = ["list_versions"]
 
 
 class VersionCursor(NamedTuple):
@@ -113,18 +112,3 @@ class _VersionListParser(WholeParser):
         ]
         found += [Entry(f"{bucket}/{self.name(each)}", directory=True) for each in self._prefixes]
         return sorted(found, key=lambda entry: entry.key.encode())
-
-
-async def delete_version(provider: AWSProvider, key: str) -> dict[str, StorageError]:
-    """Deletes one version for good; a missing one is no error."""
-    call = Call(provider.name, "delete", f"/{key}")
-    try:
-        response = await provider._requests.send(call, "DELETE", *split_key(key))
-        response.close()
-    except NotFoundError:
-        pass
-    except StorageError as error:
-        if error.retryable:
-            raise
-        return {key: error}
-    return {}

@@ -28,6 +28,7 @@ from dxflow_async.providers.local.temporary_files import (
     temporaries,
     temporary_name,
 )
+from dxflow_async.security.new_names import rename
 from dxflow_async.security.safe_open import O_PATH, make_beneath, open_beneath
 
 __all__ = ["Root", "error_of", "etag_of", "refuse_special"]
@@ -318,7 +319,7 @@ class Root:
         """
         with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
             refuse_special("move", self, key, there)
-            os.replace(name, new_name, src_dir_fd=here, dst_dir_fd=there)
+            rename(here, name, new_name, target_directory=there)
         if self.kept_checksums is not None:
             self.kept_checksums.renamed(self.resolve(source), self.resolve(key))
 

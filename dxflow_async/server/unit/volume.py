@@ -19,6 +19,7 @@ from dxflow_async import checksum
 from dxflow_async.durability import SyncedDirectories, sync_file
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
 from dxflow_async.modes import PERMISSIONS, format_mode
+from dxflow_async.security.new_names import rename
 from dxflow_async.security.safe_open import O_PATH, make_beneath, open_beneath, reopen_beneath
 from dxflow_async.server.common.names import decoded, shown
 from dxflow_async.server.unit import checksums
@@ -279,7 +280,7 @@ def etag_of(status: os.stat_result) -> str:
 
 def _rename(source: tuple[int, str], target: tuple[int, str], path: str) -> None:
     try:
-        os.rename(source[1], target[1], src_dir_fd=source[0], dst_dir_fd=target[0])
+        rename(source[0], source[1], target[1], target_directory=target[0])
     except NotADirectoryError as error:
         raise AlreadyExistsError(f"/{shown(path)} is a file, and no directory replaces a file", path=path) from error
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dxflow_async.checksum import crc32c, encode
-from dxflow_async.exceptions import AccessDeniedError
+from dxflow_async.exceptions import AccessDeniedError, NotFoundError, ServiceError
 from tests.providers.aws.scripted_services import Service, refusal
 from tests.providers.connected_providers import Connect
 from tests.scripted_server import Request, ScriptedServer, answer
@@ -69,3 +69,30 @@ async def test_deletion_without_md5(connect: Connect) -> None:
     assert len(server.requests) == 3
     last = server.requests[-1]
     assert last.headers["x-amz-checksum-crc32c"] == encode(crc32c(last.body))
+
+
+_PAGE = answer(body=b"<html>please sign in</html>", content_type="text/html")
+_THERE = answer(etag='"1"', x_amz_request_id="1", x_amz_version_id="v1")
+_GONE = answer("404 Not Found", x_amz_request_id="1")
+
+
+@pytest.mark.parametrize("status", ["200 OK", "202 Accepted"])
+async def test_a_version_whose_deletion_is_answered_otherwise(connect: Connect, status: str) -> None:
+    """A version is gone when the service says 204, or when a look says so; a page of another server is no success."""
+    async with ScriptedServer(_PAGE.replace(b"200 OK", status.encode()), _THERE) as server:
+        with pytest.raises(ServiceError, match="still there"):
+            await connect(server.url).at_version("v1").delete(["bucket/name"])
+        assert all("versionId=v1" in request.target for request in server.requests)
+    async with ScriptedServer(_PAGE.replace(b"200 OK", status.encode()), _GONE) as server:
+        assert await connect(server.url).at_version("v1").delete(["bucket/name"]) == {}
+
+
+async def test_a_version_in_a_bucket_that_is_not_there(connect: Connect) -> None:
+    """Only a missing version or object is no error."""
+    async with ScriptedServer(answer("404 Not Found", b"<Error><Code>NoSuchBucket</Code></Error>")) as server:
+        with pytest.raises(NotFoundError):
+            await connect(server.url).at_version("v1").delete(["bucket/name"])
+    for code in ("NoSuchKey", "NoSuchVersion"):
+        missing = answer("404 Not Found", f"<Error><Code>{code}</Code></Error>".encode())
+        async with ScriptedServer(missing) as server:
+            assert await connect(server.url).at_version("v1").delete(["bucket/name"]) == {}

@@ -284,7 +284,7 @@ async def test_copy_of_a_version(unit: RunningUnit) -> None:
 
 
 async def test_rename(unit: RunningUnit) -> None:
-    """A file or directory moves at once, replacing a file; its inode stays."""
+    """A file or directory moves at once, replacing a file, also another link of it; its inode stays."""
     await unit.put("a/b", b"1")
     await unit.put("c", b"2")
     inode = (unit.root / "a/b").stat().st_ino
@@ -293,6 +293,9 @@ async def test_rename(unit: RunningUnit) -> None:
     assert (await unit.request("PUT", "/storage/rename/?path=/a&destination=/new/a")).status == 200
     assert tree_of(unit.root) == {"c": b"1", "new": None, "new/a": None}
     assert (await unit.request("PUT", "/storage/rename/?path=/c&destination=/c")).status == 200
+    (unit.root / "link").hardlink_to(unit.root / "c")
+    assert (await unit.request("PUT", "/storage/rename/?path=/c&destination=/link")).status == 200
+    assert tree_of(unit.root) == {"link": b"1", "new": None, "new/a": None}
 
 
 @pytest.mark.parametrize(
