@@ -28,7 +28,8 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.contract import Body, Buffer, ObjectOptions, StreamedBody, is_streamed
 from dxflow_async.providers.local.directories import Directory
-from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, CopiedFile, Stretch, TemporaryFile
+from dxflow_async.providers.local.files import WRITE_SIZE, CopiedFile, Stretch, TemporaryFile
+from dxflow_async.providers.local.readable_file import CACHED_SIZE
 from dxflow_async.providers.local.root import Root, error_of
 
 __all__ = ["Disk"]

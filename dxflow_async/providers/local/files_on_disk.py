@@ -8,8 +8,8 @@ import os
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.contract import Entry, LocalDisk
 from dxflow_async.providers.local.disk import Disk
-from dxflow_async.providers.local.files import CACHED_SIZE, ReadableFile
 from dxflow_async.providers.local.links import make_link
+from dxflow_async.providers.local.readable_file import CACHED_SIZE, ReadableFile
 from dxflow_async.providers.local.root import Root
 
 __all__ = ["FilesOnDisk"]

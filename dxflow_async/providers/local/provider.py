@@ -1,8 +1,8 @@
 """A local directory as a provider: the worked example of a provider.
 
 Sections, in the order that every provider keeps: features, then the provider (listing, reading, writing, the rest).
-`reader.py` has its reads and `upload.py` its uploads. `root.py`, `files.py` and `directories.py` block; `disk.py` runs
-them in threads and has the table of errors. `files_on_disk.py` and `left_files.py` are what only files can do.
+`reader.py` has its reads and `upload.py` its uploads. What blocks is in `root.py`, `files.py`, `readable_file.py` and
+`directories.py`; `disk.py` runs it in threads. `files_on_disk.py` and `left_files.py` are what only files can do.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ from dxflow_async.providers.contract import (
 )
 from dxflow_async.providers.http import Call
 from dxflow_async.providers.local.disk import Disk
-from dxflow_async.providers.local.files import CACHED_SIZE, WRITE_SIZE, ReadableFile, copy_file
+from dxflow_async.providers.local.files import WRITE_SIZE, copy_file
 from dxflow_async.providers.local.files_on_disk import FilesOnDisk
 from dxflow_async.providers.local.kept_checksums import KeptChecksums
 from dxflow_async.providers.local.left_files import LeftFiles
+from dxflow_async.providers.local.readable_file import CACHED_SIZE, ReadableFile
 from dxflow_async.providers.local.reader import LocalReader
 from dxflow_async.providers.local.root import Root, error_of
 from dxflow_async.providers.local.upload import LocalStaged, LocalUpload

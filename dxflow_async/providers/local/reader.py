@@ -5,7 +5,7 @@ from __future__ import annotations
 from dxflow_async.providers.common.reread_body import RereadBody
 from dxflow_async.providers.contract import Body, Buffer, Buffered, Provider, Reader
 from dxflow_async.providers.local.disk import Disk
-from dxflow_async.providers.local.files import ReadableFile
+from dxflow_async.providers.local.readable_file import ReadableFile
 
 __all__ = ["LocalReader"]
 

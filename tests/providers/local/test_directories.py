@@ -16,8 +16,9 @@ from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import NotFoundError, PreconditionFailedError
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.local.directories import Directories
-from dxflow_async.providers.local.files import READ_SIZE, TemporaryFile
+from dxflow_async.providers.local.files import TemporaryFile
 from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.local.readable_file import READ_SIZE
 from tests.providers.in_memory_bodies import body
 
 OPTIONS = ObjectOptions()

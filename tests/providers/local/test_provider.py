@@ -23,8 +23,8 @@ from dxflow_async.exceptions import (
 )
 from dxflow_async.providers.contract import Entry, ObjectOptions, Part
 from dxflow_async.providers.local.disk import Disk
-from dxflow_async.providers.local.files import READ_SIZE
 from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.local.readable_file import READ_SIZE
 from dxflow_async.providers.local.root import Root
 from tests.ordinary_rights import ordinary_rights
 from tests.providers.in_memory_bodies import body, read

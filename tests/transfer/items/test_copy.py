@@ -13,8 +13,8 @@ from dxflow_async import Progress, Settings, TransferError, TransferReport, Tran
 from dxflow_async.checksum import crc32c, label
 from dxflow_async.exceptions import ChecksumMismatchError, NetworkError
 from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Provider, Reader
-from dxflow_async.providers.local.files import ReadableFile
 from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.providers.local.readable_file import ReadableFile
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
