@@ -72,13 +72,18 @@ class ListedServer(S3Server):
         return answer
 
 
-def cuts_of(pool: LosingExecutor) -> Callable[[str], bool]:
-    """Says which listings are those of a worker, once each."""
+def cuts_of(pool: LosingExecutor, *, last: bool = False) -> Callable[[str], bool]:
+    """Says which listings are those of a worker, or of the last range only, whose end no other range sees; once each.
+
+    The listing that confirms an end begins at another key.
+    """
     cut = set[str]()
 
     def cuts(after: str) -> bool:
         spans = [shard.listing or shard.range for shard in list(pool.shards)]
-        if after in cut or not any(span and span.low == f"bucket/{after}" for span in spans):
+        if after in cut or not any(
+            span and span.low == f"bucket/{after}" and not (last and span.high) for span in spans
+        ):
             return False
         cut.add(after)
         return True

@@ -122,6 +122,20 @@ async def test_listings_that_end_early(tmp_path: Path) -> None:
     assert len(ranges(pool)) > 3
 
 
+async def test_a_last_range_that_ends_early(tmp_path: Path) -> None:
+    """Its end is confirmed by an empty listing; keys that follow are copied by workers, without a listing here."""
+    names, pool = SHAPES["digests"], LosingExecutor()
+    async with opened(tmp_path, names) as (server, session):
+        cuts, cut = cuts_of(pool, last=True), list[str]()
+        server.cuts = lambda after: cuts(after) and not cut.append(after)  # type: ignore[func-returns-value]
+        report = await copied(session, pool)
+        assert content(server, "copy/") == content(server, "source/")
+        assert set(copies(server).values()) == {1}
+    assert len(report) == len(names)
+    assert cut
+    assert sum(len(shard.items) for shard in pool.shards) <= 3 * PAGE
+
+
 @pytest.mark.parametrize("overwrite", [True, False])
 async def test_lost_workers(tmp_path: Path, overwrite: bool) -> None:
     """A worker that is lost after it has copied a range costs that range, also where nothing may be replaced."""
