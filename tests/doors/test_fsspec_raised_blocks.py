@@ -17,14 +17,10 @@ import fsspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.zip import ZipFileSystem
 
 from dxflow_async.doors.fsspec import DxflowFileSystem
 
 pytestmark = pytest.mark.server
-
-ARCHIVES_CLOSE = "__exit__" in ZipFileSystem.__del__.__code__.co_names
-"""Older versions of fsspec leave the file below an archive open, so no archive is stored with them."""
 
 
 class Place:
