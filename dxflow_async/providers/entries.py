@@ -10,6 +10,7 @@ from typing import Any, Self, overload
 from dxflow_async.digests import ExpectedDigest
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.presumed_digests import PresumedDigest
+from dxflow_async.providers.common.etags import parse_etag
 from dxflow_async.providers.encryption import Encryption
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "ObjectColumns",
     "ObjectOptions",
     "Page",
+    "condition_etag",
     "keys_of",
     "page_size",
 ]
@@ -229,7 +231,11 @@ class ObjectOptions:
         tags: names and values, by which the service's rules find objects.
         encryption: how the service encrypts the object.
         if_absent: store the object only if there is none of that name; otherwise `AlreadyExistsError`.
-        if_match: replace only the object that has this etag; otherwise `PreconditionFailedError`.
+        if_match: replace only the object that has this etag; otherwise `PreconditionFailedError`. Quotes around the
+            etag, as in HTTP headers, are not kept.
+
+    Raises:
+        ConfigurationError: `if_match` is empty.
 
     Example:
         >>> ObjectOptions(storage_class="STANDARD_IA", cache_control="no-cache").named()
@@ -253,6 +259,10 @@ class ObjectOptions:
     encryption: Encryption | None = None
     if_absent: bool = False
     if_match: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.if_match is not None:
+            object.__setattr__(self, "if_match", condition_etag(self.if_match))
 
     @property
     def conditional(self) -> bool:
@@ -331,3 +341,19 @@ class ObjectOptions:
 
 _CHECKED = ("storage_class", *SYSTEM_OPTIONS, "tags", "encryption")
 _NONE_NAMED = (None,) * len(_CHECKED)
+
+
+def condition_etag(etag: str) -> str:
+    """Returns the etag of a caller's condition as entries keep it: without quotes.
+
+    Raises:
+        ConfigurationError: it is empty, and would be no condition.
+
+    Example:
+        >>> condition_etag('"abc"'), condition_etag("abc")
+        ('abc', 'abc')
+    """
+    parsed = parse_etag(etag)
+    if parsed is None:
+        raise ConfigurationError(f"if_match = {etag!r:.100} is not an etag; give that of stat or of a listing")
+    return parsed

@@ -22,6 +22,7 @@ from dxflow_async.paths import key_of
 from dxflow_async.plurals import counted
 from dxflow_async.providers.common.conditions import check_matching
 from dxflow_async.providers.contract import Provider
+from dxflow_async.providers.entries import condition_etag
 from dxflow_async.providers.http import Call
 from dxflow_async.storage.area import Area, LocalArea
 from dxflow_async.storage.listing import ListingCache
@@ -105,7 +106,7 @@ async def delete_matching(
     Raises:
         ConfigurationError: the path is not that of one object.
     """
-    path = single_path(path, "if_match")
+    path, etag = single_path(path, "if_match"), condition_etag(etag)
     provider, key, unsure = area.provider, area.key(path), False
 
     async def delete() -> None:

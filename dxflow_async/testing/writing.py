@@ -89,6 +89,19 @@ class WritingTests(ContractTests):
         assert not await self._exists(subject)
         subject.check_nothing_left(aborted=True)
 
+    async def test_etags_in_quotes(self, subject: ProviderUnderTest) -> None:
+        """An etag is reported without quotes; a condition that has it in quotes, as HTTP does, is the same one."""
+        subject.needs(read_only=False, conditions=True)
+        old = (await self._put_and_look(subject, b"old")).etag
+        if old is None or old.startswith("W/"):
+            pytest.skip("the service reports no strong etags")
+        assert '"' not in old
+        quoted = ObjectOptions(if_match=f'"{old}"')
+        await self._store(subject, b"second", quoted, in_parts=False)
+        with pytest.raises(PreconditionFailedError):
+            await self._store(subject, b"lost", quoted, in_parts=False)
+        assert await subject.read("name") == b"second"
+
     async def test_deletion_of_a_version(self, subject: ProviderUnderTest) -> None:
         """`delete_matching` deletes the object of an etag, and no other one."""
         if not subject.features.conditions:

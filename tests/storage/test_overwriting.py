@@ -158,7 +158,7 @@ async def test_etags(everywhere: AsyncSession, spots: Spots, tmp_path: Path, pro
     assert await _read(everywhere, spots(provider, "etags") / "name") == b"second"
     await storage.write(path, _stream(b"third"), if_match=(await storage.stat(path)).etag)
     await storage.upload(file, path, if_match=(await storage.stat(path)).etag)
-    assert await storage.delete(path, if_match=(await storage.stat(path)).etag) == 1
+    assert await storage.delete(path, if_match=f'"{(await storage.stat(path)).etag}"') == 1
     assert not await storage.exists(path)
     with pytest.raises(PreconditionFailedError):
         await storage.delete(path, if_match=old)
@@ -194,6 +194,10 @@ async def test_wrong_arguments(everywhere: AsyncSession, spots: Spots, tmp_path:
         await storage.upload(tmp_path, top, overwrite="never")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="exclude each other"):
         await storage.upload(tmp_path, top, overwrite=False, if_match="abc")
+    for empty in ("", '""'):
+        for call in (storage.write(f"{top}x", b"", if_match=empty), storage.delete(f"{top}x", if_match=empty)):
+            with pytest.raises(ConfigurationError, match="etag"):
+                await call
     with pytest.raises(ConfigurationError, match="if_match is the etag of one object"):
         await storage.upload(tmp_path / "tree", top, if_match="abc")
     with pytest.raises(ConfigurationError, match="has no time"):
