@@ -114,6 +114,9 @@ class AdaptiveLimit:
         """Changes the most requests in flight. Requests that are in flight stay."""
         self._all.capacity = maximum
         self._all.admit()
+        self._small.change_maximum(maximum)
+        for lane in (self._reads, self._writes):
+            lane.change_maximum(min(maximum, _LARGE_MAXIMUM))
 
     @property
     def answered(self) -> tuple[int, float]:

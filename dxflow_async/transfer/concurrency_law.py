@@ -64,6 +64,7 @@ class ConcurrencyLaw:
 
     def __init__(self, start: int, maximum: int) -> None:
         self.limit = float(min(start, maximum))
+        self._start = float(start)
         self._floor = self.limit
         self._maximum = float(maximum)
         self._doubles = True
@@ -79,6 +80,14 @@ class ConcurrencyLaw:
     def doubles(self) -> bool:
         """Whether the limit is in slow start."""
         return self._doubles
+
+    def change_maximum(self, maximum: int) -> None:
+        """Changes the most that the limit may be."""
+        self._maximum = float(maximum)
+        self._floor = min(self._start, self._maximum)
+        if self.limit > self._maximum:
+            self.limit = self._maximum
+            self.interrupted()
 
     def refused(self, share: float) -> None:
         """Steps down.

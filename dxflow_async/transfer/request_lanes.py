@@ -110,6 +110,11 @@ class Lane(ABC):
         """How many requests may be in flight now."""
         return self.gate.capacity
 
+    def change_maximum(self, maximum: int) -> None:
+        """Changes the most that the limit may be. Requests that are in flight stay."""
+        self._law.change_maximum(maximum)
+        self._apply()
+
     def try_enter(self) -> bool:
         """Takes a place if there is a free one, and returns whether it did."""
         gate = self.gate

@@ -151,6 +151,20 @@ async def test_limit_grows_while_goodput_does_and_stops_at_the_maximum(clock: Cl
     assert limit.limit == 24
 
 
+async def test_a_maximum_that_changes_holds_at_once(clock: Clock) -> None:
+    """A worker whose share of the requests falls makes fewer; when it rises again, more are found to be of use."""
+    limit = AdaptiveLimit(16, 8, clock=clock)
+    for _ in range(20):
+        await _full_window(limit, clock)
+    assert limit.limit == 16
+    limit.change_maximum(4)
+    assert (limit.limit, limit.read_limit) == (4, 4)
+    limit.change_maximum(40)
+    for _ in range(20):
+        await _full_window(limit, clock)
+    assert limit.limit == 40
+
+
 async def test_limit_stays_where_it_is_not_used_up(clock: Clock) -> None:
     """Without waiters nothing is learnt about more places."""
     limit = AdaptiveLimit(64, 16, clock=clock)
