@@ -58,6 +58,7 @@ class Ability(StrEnum):
     PLAIN_DELETE = "status 204 after a deletion"
     RANGES = "ranges"
     ANY_NAMES = "keys with // and . segments"
+    BACKSLASHES = "keys with backslashes"
     CREATE_ONLY = "If-None-Match of writes"
     REPLACE_ONLY = "If-Match of writes"
 
@@ -91,6 +92,7 @@ _AMAZONS = (
     Ability.LISTED_ETAGS,
     Ability.HEAD,
     Ability.ANY_NAMES,
+    Ability.BACKSLASHES,
     Ability.CREATE_ONLY,
     Ability.REPLACE_ONLY,
 )
@@ -132,7 +134,7 @@ class Dialect:
     Attributes:
         amazon: whether it is Amazon's own, as far as the host is known.
         compares: whether the checksums that answers report are compared.
-        names_kept: whether a listing had an odd name as it was written; see `odd_names`.
+        names_kept: the kinds of odd names that a listing had as they were written; see `odd_names`.
         proven: the abilities that are known to be there.
     """
 
@@ -153,7 +155,7 @@ class Dialect:
         self._host: str | None = None
         self.amazon = False
         self.compares = True
-        self.names_kept = False
+        self.names_kept: set[Ability] = set()
         if settings.sign_payload:
             self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
         if settings.max_parts is not None:

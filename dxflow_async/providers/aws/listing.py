@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.aws import xml as s3xml
-from dxflow_async.providers.aws.dialects import Ability
+from dxflow_async.providers.aws.dialects import Ability, Dialect
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES
 from dxflow_async.providers.common.confirm import check_names, contradiction, entries_after, not_the_service
 from dxflow_async.providers.common.key_path import has_odd_segment
@@ -108,8 +108,7 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     entries = parser.entries
     check_names(call, prefix, entries)
     shown, directory = (entries, "") if recursive else grouped(entries, prefix, getattr(token, "directory", ""))
-    if not provider.dialect.known(Ability.ANY_NAMES) and _has_odd_names(entries):
-        provider.dialect.accept(Ability.ANY_NAMES)
+    _learn_names(provider.dialect, entries)
     if (differs := parser.contradiction(prefix=rest, recursive=recursive, token=token)) is not None:
         raise contradiction(call, differs)
     if marker is None and parser.token is not None:
@@ -128,11 +127,16 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
     return Page(_behind(shown, len(bucket) + 1, marker), _Marker(behind))
 
 
-def _has_odd_names(entries: Sequence[Entry]) -> bool:
-    """Returns whether a name of a page has an odd segment. One look at all names together answers for most pages."""
+def _learn_names(dialect: Dialect, entries: Sequence[Entry]) -> None:
+    """Notes which odd names a page has. One look at all names together answers for most pages."""
+    if dialect.known(Ability.ANY_NAMES) and dialect.known(Ability.BACKSLASHES):
+        return
     keys = keys_of(entries)
     names = "\n".join(keys)
-    return ("//" in names or "/." in names) and any(map(has_odd_segment, keys))
+    if ("//" in names or "/." in names) and any(map(has_odd_segment, keys)):
+        dialect.accept(Ability.ANY_NAMES)
+    if "\\" in names:
+        dialect.accept(Ability.BACKSLASHES)
 
 
 def _query(prefix: str, marker: str | None, token: str | None, *, recursive: bool) -> dict[str, str]:

@@ -1,8 +1,9 @@
-"""Finds out whether an endpoint keeps keys with empty, `.` and `..` segments, as Amazon S3 does.
+r"""Finds out whether an endpoint keeps keys with empty, `.` and `..` segments, or backslashes, as Amazon S3 does.
 
-Many compatible servers fold `a//b` into `a/b`, so that writing one key replaces another, and deleting one deletes the
-other. Before the first such key is written or deleted, a multipart upload of one is begun and aborted: its answer names
-the key as the server understood it, and nothing is stored. A listing that has such a key tells it as well.
+Many compatible servers fold `a//b` into `a/b`, and SeaweedFS does so with `a\b`, so that writing one key replaces
+another, and deleting one deletes the other. Before the first such key is written or deleted, a multipart upload of one
+is begun and aborted: its answer names the key as the server understood it, and nothing is stored. A listing that has
+such a key tells it as well.
 
 A small object that is written, listed and deleted would tell more. But it stays behind where the credentials may not
 delete, where versions or locks keep it, and when the process is killed. A service that repeats the key as it was sent
@@ -23,67 +24,80 @@ from dxflow_async.providers.http import Call
 if TYPE_CHECKING:
     from dxflow_async.providers.aws.provider import AWSProvider
 
-__all__ = ["check_name", "confirm_name"]
+__all__ = ["check_name", "confirm_name", "is_odd"]
 
-_PROBE = "/dxflow-names//./../probe"
+_PROBES = {Ability.ANY_NAMES: "/dxflow-names//./../probe", Ability.BACKSLASHES: "dxflow-names\\probe"}
+_SHOWN = {Ability.ANY_NAMES: "'//', '.' and '..'", Ability.BACKSLASHES: "backslashes"}
 _NOT_KEPT = (301, 302, 307, 308, 400, 404, 405, 501)
 
 
+def is_odd(name: str) -> bool:
+    """Returns whether an object's name is one that not every service keeps."""
+    return "\\" in name or has_odd_segment(name)
+
+
+def _needed(name: str) -> list[Ability]:
+    """Returns what a service has to keep in an object's name."""
+    needed = [Ability.ANY_NAMES] if has_odd_segment(name) else []
+    return [*needed, Ability.BACKSLASHES] if "\\" in name else needed
+
+
 async def check_name(requests: Requests, call: Call, bucket: str, name: str) -> None:
-    """Checks that the endpoint keeps an object's name as it is. Only odd names cost a request, the first one of them.
+    """Checks that the endpoint keeps an object's name as it is. Only odd names cost a request, the first of each kind.
 
     Raises:
         UnsafePathError: it does not keep it, or does not tell.
     """
-    if not has_odd_segment(name):
-        return
     dialect = requests.dialect
-    async with dialect.first(Ability.ANY_NAMES):
-        if not dialect.known(Ability.ANY_NAMES):
-            reason = await _probe(requests, call, bucket)
-            if reason is None:
-                dialect.accept(Ability.ANY_NAMES)
-            else:
-                requests.refused(Ability.ANY_NAMES, reason, "such keys are refused")
-    if not dialect.allows(Ability.ANY_NAMES):
-        raise call.error(
-            UnsafePathError,
-            "such a name is refused: this service does not keep '//', '.' and '..' in names; rename it",
-        )
+    for ability in _needed(name):
+        async with dialect.first(ability):
+            if not dialect.known(ability):
+                reason = await _probe(requests, call, bucket, _PROBES[ability])
+                if reason is None:
+                    dialect.accept(ability)
+                else:
+                    requests.refused(ability, reason, "such keys are refused")
+        if not dialect.allows(ability):
+            raise call.error(
+                UnsafePathError,
+                f"such a name is refused: this service does not keep {_SHOWN[ability]} in names; rename it",
+            )
 
 
 async def confirm_name(provider: AWSProvider, call: Call, key: str) -> None:
-    """Checks that an object that was just stored is listed under its key. Only the first odd name costs a request.
+    """Checks that an object that was just stored is listed under its key. Only the first odd names cost a request.
 
     Raises:
         UnsafePathError: it is not: the service stored it under another name.
     """
-    dialect = provider.dialect
-    if dialect.names_kept or dialect.amazon or not has_odd_segment(key.partition("/")[2]):
+    dialect, needed = provider.dialect, _needed(key.partition("/")[2])
+    if dialect.amazon or dialect.names_kept.issuperset(needed):
         return
     try:
         page = await provider.list_page(key, recursive=True)
     except AccessDeniedError:  # the credentials may only write: the probe has to do
-        dialect.names_kept = True
+        dialect.names_kept.update(needed)
         return
-    dialect.names_kept = any(entry.key == key for entry in page.entries)
-    if not dialect.names_kept:
-        provider._requests.refused(Ability.ANY_NAMES, "listed otherwise", "such keys are refused")
-        raise call.error(
-            UnsafePathError,
-            "the service stored it under another name: it does not keep '//', '.' and '..' in names; look at the name "
-            "without them, which may have been replaced, and rename the source",
-        )
+    if any(entry.key == key for entry in page.entries):
+        dialect.names_kept.update(needed)
+        return
+    for ability in needed:
+        provider._requests.refused(ability, "listed otherwise", "such keys are refused")
+    raise call.error(
+        UnsafePathError,
+        f"the service stored it under another name: it does not keep {_SHOWN[needed[0]]} in names; look at the name "
+        "without them, which may have been replaced, and rename the source",
+    )
 
 
-async def _probe(requests: Requests, call: Call, bucket: str) -> str | None:
-    """Returns why odd names are not kept; None if they are.
+async def _probe(requests: Requests, call: Call, bucket: str, name: str) -> str | None:
+    """Returns why names like one are not kept; None if they are.
 
     Raises:
         StorageError: the request failed for another reason, such as missing rights or the network.
     """
     try:
-        response = await requests.send(call, "POST", bucket, _PROBE, query={"uploads": ""})
+        response = await requests.send(call, "POST", bucket, name, query={"uploads": ""})
         document = await requests.document(call, response, "InitiateMultipartUploadResult")
     except StorageError as error:
         if (
@@ -95,6 +109,6 @@ async def _probe(requests: Requests, call: Call, bucket: str) -> str | None:
         return f"{error.status} {error.code or ''}".strip()
     told, upload_id = document.values.get("Key", ""), document.values.get("UploadId", "")
     if upload_id:
-        response = await requests.send(call, "DELETE", bucket, told or _PROBE, query={"uploadId": upload_id})
+        response = await requests.send(call, "DELETE", bucket, told or name, query={"uploadId": upload_id})
         response.close()
-    return None if told == _PROBE else "another key in the answer"
+    return None if told == name else "another key in the answer"

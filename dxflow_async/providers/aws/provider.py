@@ -43,7 +43,7 @@ from dxflow_async.providers.aws.listed_etags import get_version, same_version
 from dxflow_async.providers.aws.listed_parts import list_parts
 from dxflow_async.providers.aws.listing import list_buckets, list_objects, list_objects_after
 from dxflow_async.providers.aws.object_digests import add_digests, complete_digest
-from dxflow_async.providers.aws.odd_names import check_name, confirm_name
+from dxflow_async.providers.aws.odd_names import check_name, confirm_name, is_odd
 from dxflow_async.providers.aws.refusals import Refusal
 from dxflow_async.providers.aws.requests import Requests
 from dxflow_async.providers.aws.unfinished_uploads import unfinished
@@ -61,7 +61,6 @@ from dxflow_async.providers.common.confirm import (
 from dxflow_async.providers.common.copy_refusals import CopyRefusals
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.common.fields import content_length
-from dxflow_async.providers.common.key_path import has_odd_segment
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.common.views import Known
@@ -277,7 +276,7 @@ class AWSProvider(Provider):
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
         headers = object_headers(call, options)
-        odd = has_odd_segment(name)
+        odd = is_odd(name)
         if odd:
             await check_name(self._requests, call, bucket, name)
 
@@ -388,7 +387,7 @@ class AWSProvider(Provider):
         if self._version is not None:
             return await delete_version(self, keys[0])
         refused: dict[str, StorageError] = {}
-        for key in filter(has_odd_segment, keys):
+        for key in filter(is_odd, keys):
             try:
                 await check_name(self._requests, Call(self.name, "delete", f"/{key}"), *split_key(key))
             except UnsafePathError as error:

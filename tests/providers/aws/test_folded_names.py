@@ -8,8 +8,9 @@ from dxflow_async.exceptions import UnsafePathError
 from dxflow_async.providers.contract import ObjectOptions
 from tests.providers.aws.scripted_services import STORED, Service
 from tests.providers.connected_providers import Connect
-from tests.providers.in_memory_bodies import body
+from tests.providers.in_memory_bodies import body, read
 from tests.scripted_server import Request, answer
+from tests.servers import SeaweedFS
 
 PROBE = "/dxflow-names//./../probe"
 
@@ -55,3 +56,25 @@ async def test_name_that_is_kept(connect: Connect) -> None:
             await aws.write("bucket/a//b", body(b"x"), ObjectOptions())
         methods = [request.method for request in server.requests]
     assert methods == ["PUT", "POST", "DELETE", "PUT", "GET", "PUT"]
+
+
+async def test_backslashes_that_are_folded(connect: Connect, weed: SeaweedFS, prefix: str) -> None:
+    """SeaweedFS takes a backslash for a slash: what is below the directory is neither replaced nor deleted."""
+    aws = connect(weed.endpoint, access_key=weed.access_key, secret_key=weed.secret_key)
+    await aws.write(f"{prefix}a/b", body(b"kept"), ObjectOptions())
+    with pytest.raises(UnsafePathError, match="does not keep backslashes"):
+        await aws.write(f"{prefix}a\\b", body(b"other"), ObjectOptions())
+    with pytest.raises(UnsafePathError, match="does not keep backslashes"):
+        await aws.start_upload(f"{prefix}a\\b", 5, ObjectOptions())
+    failed = await aws.delete([f"{prefix}a\\b"])
+    assert [type(error) for error in failed.values()] == [UnsafePathError]
+    assert await read(aws, f"{prefix}a/b") == b"kept"
+
+
+async def test_a_listed_backslash_is_kept(connect: Connect) -> None:
+    """Where a listing has a backslash, nothing is asked before such a key is deleted."""
+    async with service("a\\b") as server:
+        aws = connect(server.url)
+        await aws.list_page("bucket/", recursive=True)
+        assert await aws.delete(["bucket/a\\b"]) == {}
+        assert [request.method for request in server.requests] == ["GET", "DELETE"]
