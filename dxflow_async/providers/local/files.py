@@ -158,10 +158,8 @@ class TemporaryFile:
         return crc
 
     def update_digest(self, digest: RunningDigest | PartsDigest, position: int, end: int = sys.maxsize) -> int:
-        """Adds a limited number of the bytes `[position, end)` to a digest, which cancelled callers wait for.
-
-        Returns how many it added; 0 at the end.
-        """
+        """Adds bytes of `[position, end)` to a digest; returns how many, 0 at the end."""
+        # Their number is limited, because a cancelled caller waits until this returns.
         buffer, start = memoryview(bytearray(SCAN_SIZE)), position
         while position - start < _DIGESTED_SIZE:
             piece = buffer[: min(end - position, SCAN_SIZE)]
