@@ -78,8 +78,7 @@ class LocalProvider(Provider):
         kept_checksums: KeptChecksums | None = None,
     ) -> None:
         self.root = Root(root, follow_symlinks=follow_symlinks, kept_checksums=kept_checksums)
-        if kept_checksums is not None:
-            self.features = replace(self.features, checksum=True)
+        self.features = replace(self.features, checksum=self.features.checksum or kept_checksums is not None)
         self.threads = threads
         self._disk = Disk(threads, self.root, durable=durable)
         self._reads_back = False
