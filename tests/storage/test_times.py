@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,9 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     sent: list[str] = []
     send = HTTP.send
 
-    async def counted(self: HTTP, call: Call, method: str, *arguments: object) -> Response:
+    async def counted(self: HTTP, call: Call, method: str, *arguments: Any, **options: Any) -> Response:
         sent.append(method)
-        return await send(self, call, method, *arguments)  # type: ignore[arg-type]
+        return await send(self, call, method, *arguments, **options)
 
     monkeypatch.setattr(HTTP, "send", counted)
     return sent

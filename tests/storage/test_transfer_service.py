@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -279,8 +280,8 @@ def after_put(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Callable[[], obj
     changes: list[Callable[[], object]] = []
     send = HTTP.send
 
-    async def meddling(self: HTTP, call: Call, method: str, *arguments: object) -> Response:
-        response = await send(self, call, method, *arguments)  # type: ignore[arg-type]
+    async def meddling(self: HTTP, call: Call, method: str, *arguments: Any, **options: Any) -> Response:
+        response = await send(self, call, method, *arguments, **options)
         if method == "PUT" and changes:
             await asyncio.to_thread(changes.pop())
         return response
