@@ -225,6 +225,7 @@ class PartsItem(CopyItem):
         super().__init__(context, source, destination, span.options, span.entry)
         self._span = span
         self._shared = upload
+        self._receipts = []
         self.refused: StorageError | None = None
         self.seconds = 0.0
 
