@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from dxflow_async import AsyncSession, ExecutorError, Settings
 from dxflow_async.concurrency.threads import Threads
@@ -26,14 +25,12 @@ from dxflow_async.transfer.executor.channel import Channel, WorkerChannel
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import FuturesExecutor
 from dxflow_async.transfer.progress import Meter
-from tests.dialects.s3_exchange import Answer
-from tests.dialects.s3_quirks import Quirks
-from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, tasks, unfinished_uploads
+from tests.transfer.executor.halfway_servers import StoppingServer
 from tests.transfer.executor.pool_functions import import_providers, read_from
-from tests.transfer.executor.process_relay import ProcessRelay, Sent, process_of
+from tests.transfer.executor.process_relay import ProcessRelay, Sent
 from tests.transfer.executor.trees import content, make_files
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(60)]
@@ -161,37 +158,11 @@ async def test_a_stopped_worker_of_the_session(relayed: AsyncSession, place: str
     assert idle not in pids(pool.executor())
 
 
-class _Stopping(S3Server):
-    """Sends half of an object, waits for the temporary file that it goes to, and stops the worker."""
-
-    def __init__(self, key: str, top: Path) -> None:
-        super().__init__(Quirks(page_size=10))
-        self._key = key
-        self._top = top
-        self.left: list[str] = []
-
-    async def _send(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
-        if self.left or request.method != "GET" or not request.path.endswith(self._key):
-            return await super()._send(request, answer)
-        data = self.objects()[f"source/{self._key}"]
-        response = web.StreamResponse(headers={**answer.headers, "Content-Length": str(len(data))})
-        await response.prepare(request)
-        await response.write(data[: len(data) // 2])
-        for _ in range(200):
-            self.left = part_files(self._top)
-            if self.left:
-                break
-            await asyncio.sleep(0.05)
-        os.kill(process_of(request), signal.SIGSTOP)
-        await response.write(data[len(data) // 2 :])
-        return response
-
-
 @pytest.mark.parametrize("count", [6, 60], ids=["items", "ranges"])
 async def test_a_worker_that_stops_while_it_downloads(tmp_path: Path, pool: ProcessPoolExecutor, count: int) -> None:
     """What a stopped worker was writing is removed at the end of the call; it does not come back when it goes on."""
     names = [f"run-{number // 10}/{number:03}" for number in range(count)]
-    async with _Stopping(names[-3], tmp_path / "back") as server:
+    async with StoppingServer(names[-3], tmp_path / "back") as server:
         for name in names:
             server.store(f"source/{name}", name.encode())
         server.store(f"source/{names[-3]}", bytes(4 * MiB))

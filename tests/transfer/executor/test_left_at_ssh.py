@@ -18,8 +18,8 @@ from tests.dialects.s3_subject import aws_settings
 from tests.faults.killed_processes import Program, until
 from tests.servers.ssh import SSHServer
 from tests.sessions import MiB, part_files
+from tests.transfer.executor.halfway_servers import KillingServer
 from tests.transfer.executor.holding_server import HoldingServer
-from tests.transfer.executor.killing_server import KillingServer
 from tests.transfer.executor.told_channels import first_worker
 from tests.transfer.executor.trees import content
 

@@ -16,7 +16,7 @@ from dxflow_async.storage.shard_worker import _check_shared
 from dxflow_async.transfer.executor.shard import Budget, KeyRange, Shard, ShardPlace
 from tests.dialects.s3_subject import aws_settings
 from tests.sessions import MiB, part_files
-from tests.transfer.executor.killing_server import KillingServer
+from tests.transfer.executor.halfway_servers import KillingServer
 from tests.transfer.executor.listed_server import COUNT, PAGE, SHAPES, opened, ranges
 from tests.transfer.executor.losing_executor import LosingExecutor
 from tests.transfer.executor.trees import content
