@@ -12,14 +12,26 @@ from typing import TYPE_CHECKING
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageError
 from dxflow_async.providers.azure.headers import crc32c_of, etag_of, is_directory
 from dxflow_async.providers.azure.xml import BlockListParser
-from dxflow_async.providers.common.confirm import has_body, not_the_service
+from dxflow_async.providers.common.confirm import contradiction, disagreement, has_body, not_the_service
 from dxflow_async.providers.common.etags import same_etag
+from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.http import Call, Response
 
 if TYPE_CHECKING:
+    from dxflow_async.providers.azure.provider import AzureProvider
     from dxflow_async.providers.azure.requests import Requests
 
-__all__ = ["block_stored", "deleted", "look_up", "look_up_container", "names_file", "not_azures", "stored"]
+__all__ = [
+    "block_stored",
+    "confirm_read",
+    "confirm_seen",
+    "deleted",
+    "look_up",
+    "look_up_container",
+    "names_file",
+    "not_azures",
+    "stored",
+]
 
 # Every response of the service to Put Block has at least one of them.
 _SIGNS = ("x-ms-version", "x-ms-request-id", "x-ms-content-crc64", "content-md5", "etag")
@@ -78,6 +90,39 @@ async def look_up_container(requests: Requests, call: Call, container: str) -> M
     if etag_of(response.headers) is None:
         raise not_azures(call, response, f"{response.status} without an ETag")
     return response.headers
+
+
+async def confirm_seen(provider: AzureProvider, call: Call, seen: Entry, headers: Mapping[str, str]) -> Entry:
+    """Confirms the response to a HEAD request, unless it has a mark of the service, by a listing.
+
+    Raises:
+        ServiceError: the listing has no such blob of that size and version.
+    """
+    if _is_marked(headers):
+        return seen
+    try:
+        page = await provider.list_page(seen.key, recursive=True)
+    except NotFoundError as error:
+        raise not_the_service(call, "the response does not describe a blob") from error
+    for entry in page.entries[:1]:
+        if entry.key == seen.key and disagreement(entry, seen) is None:
+            return seen
+    raise not_the_service(call, "the response does not describe a blob, and no listing contains it")
+
+
+async def confirm_read(provider: AzureProvider, call: Call, seen: Entry, headers: Mapping[str, str]) -> None:
+    """Compares a response with bytes, unless it has a mark of the service, with a second lookup.
+
+    Raises:
+        ServiceError: the two contradict each other.
+    """
+    if not _is_marked(headers) and (differs := disagreement(await provider.stat(seen.key), seen)) is not None:
+        raise contradiction(call, differs)
+
+
+def _is_marked(headers: Mapping[str, str]) -> bool:
+    """Returns whether a response has a header of the service's, which other pages do not have."""
+    return any(name.startswith("x-ms-") for name in headers)
 
 
 async def stored(

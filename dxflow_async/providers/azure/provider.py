@@ -26,7 +26,16 @@ from dxflow_async.exceptions import (
     StorageError,
     UnsupportedError,
 )
-from dxflow_async.providers.azure.confirm import deleted, look_up, look_up_container, names_file, not_azures, stored
+from dxflow_async.providers.azure.confirm import (
+    confirm_read,
+    confirm_seen,
+    deleted,
+    look_up,
+    look_up_container,
+    names_file,
+    not_azures,
+    stored,
+)
 from dxflow_async.providers.azure.copy import copy_blob, refuses_copy, stored_tags
 from dxflow_async.providers.azure.credentials import CloudCredentials, TokenCredential
 from dxflow_async.providers.azure.deletion import Deletions
@@ -247,7 +256,7 @@ class AzureProvider(LooksFirst):
             size = await self._look_up_size(call, container, name, etag_of(headers))
         entry = entry_of(key, headers, size)
         entry.directory = is_directory(headers)
-        return entry
+        return entry if self._requests.version is not None else await confirm_seen(self, call, entry, headers)
 
     async def read(
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
@@ -265,10 +274,12 @@ class AzureProvider(LooksFirst):
             await check_version(self, call, key, etag, etag_of(response.headers))
             version = etag_of(response.headers), listed
             size, length = await self._extent(call, key, response, (start, end), version)
+            entry = entry_of(key, response.headers, size)
+            if etag is None and listed is None:
+                await confirm_read(self, call, entry, response.headers)
         except BaseException:
             response.close()
             raise
-        entry = entry_of(key, response.headers, size)
         crc32c = entry.crc32c if length == size else None
         reading = body_reader(entry, length, self._requests.http, call, response, crc32c)
         if length != size or not size or entry.digest is None:

@@ -344,7 +344,7 @@ async def test_cancelled_copy_is_aborted(connect_azure: ConnectAzure) -> None:
 
 async def test_odd_dates(connect_azure: ConnectAzure) -> None:
     """A time that cannot be read is none."""
-    async with ScriptedServer(answer(ETag='"1"', Last_Modified="yesterday")) as server:
+    async with ScriptedServer(answer(ETag='"1"', Last_Modified="yesterday", x_ms_request_id="1")) as server:
         assert (await connect_azure(server.url).stat("container/name")).modified == 0.0
 
 
@@ -352,7 +352,7 @@ async def test_connection_closed_while_idle(connect_azure: ConnectAzure) -> None
     """A kept connection that the server closed, as Azurite does after five seconds, is no error."""
 
     async def one_answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(body=b"x", ETag='"1"'))
+        writer.write(answer(body=b"x", ETag='"1"', x_ms_request_id="1"))
         await writer.drain()
         writer.close()
 
@@ -364,6 +364,27 @@ async def test_connection_closed_while_idle(connect_azure: ConnectAzure) -> None
 
 
 # Answers that are not the service's
+
+
+async def test_a_page_with_an_etag(connect_azure: ConnectAzure) -> None:
+    """What has an ETag, but no header of the service's, is believed only where another answer confirms it."""
+    page = answer(body=b"<html>Sign in</html>", ETag='"1"', Content_Type="text/html")
+    blob = "<Blob><Name>name</Name><Properties><Etag>2</Etag><Content-Length>20</Content-Length></Properties></Blob>"
+    listing = answer(body=f"<EnumerationResults><Blobs>{blob}</Blobs></EnumerationResults>".encode())
+    right = answer(body=listing.partition(b"\r\n\r\n")[2].replace(b"<Etag>2<", b"<Etag>1<"))
+    for confirmed in (listing, right):
+        head = page.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+        with pytest.raises(ServiceError, match="does not describe") if confirmed is listing else nullcontext():
+            async with ScriptedServer(head, confirmed) as server:
+                assert (await connect_azure(server.url).stat("container/name")).size == 20
+        with pytest.raises(ServiceError, match="does not describe") if confirmed is listing else nullcontext():
+            async with ScriptedServer(page, head, confirmed) as server:
+                assert await read(connect_azure(server.url), "container/name") == b"<html>Sign in</html>"
+    with pytest.raises(ServiceError, match="another version") as raised:
+        async with ScriptedServer(page, answer(body=b"x" * 20, ETag='"2"', x_ms_request_id="1")[:-20]) as server:
+            await read(connect_azure(server.url), "container/name")
+    assert raised.value.retryable
+
 
 PAGE = b"<html><body>Welcome to the network</body></html>"
 REFUSAL = b"<?xml version='1.0'?><Error><Code>ServerBusy</Code></Error>"
@@ -563,8 +584,9 @@ async def test_copy_with_a_time(connect_azure: ConnectAzure) -> None:
 
 async def test_body_without_a_length(connect_azure: ConnectAzure) -> None:
     """Where a GET tells no length, the listing or a look does, of the same version."""
-    chunked = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nETag: "v1"\r\n\r\n5\r\nbytes\r\n0\r\n\r\n'
-    head = answer(body=b"bytes", ETag='"v1"')[:-5]
+    start = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nx-ms-request-id: 1\r\nETag: "v1"\r\n\r\n'
+    chunked = start + b"5\r\nbytes\r\n0\r\n\r\n"
+    head = answer(body=b"bytes", ETag='"v1"', x_ms_request_id="1")[:-5]
     for listed in (SOURCE, None):
         async with ScriptedServer(chunked, head) as server:
             reading = await connect_azure(server.url).read("container/a", listed=listed)
@@ -581,6 +603,6 @@ async def test_body_with_another_md5(connect_azure: ConnectAzure) -> None:
     """Of an object that another program stored, the MD5 that the service tells is compared."""
     for data, told in ((b"bytes", b"bytes"), (b"bytes", b"other")):
         digest = base64.b64encode(hashlib.md5(told).digest()).decode()
-        async with ScriptedServer(answer(body=data, ETag='"1"', Content_MD5=digest)) as server:
+        async with ScriptedServer(answer(body=data, ETag='"1"', Content_MD5=digest, x_ms_request_id="1")) as server:
             with pytest.raises(ChecksumMismatchError) if data != told else nullcontext():
                 assert await read(connect_azure(server.url), "container/name") == data
