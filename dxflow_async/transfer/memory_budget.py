@@ -45,20 +45,20 @@ class MemoryBudget:
         return self._small.used + self._large.used
 
     def try_take(self, size: int) -> int:
-        """Takes `size` bytes below 1 MiB if they are free and nobody waits; returns the bytes to `give` back, or 0."""
-        small, large = self._small, self._large
-        if size >= _LARGE_SIZE or small.waiters or large.waiters or small.used + large.used + size > self._size:
+        """Takes `size` bytes if nobody waits for them; returns the bytes to `give` back, or 0."""
+        size = min(size, self._size)
+        queue = self._queue_of(size)
+        if queue.waiters or not self._fits(queue, size):
             return 0
-        small.used += size
+        queue.used += size
         return size
 
     async def take(self, size: int) -> int:
         """Waits until `size` bytes are free, and returns how many bytes to `give` back."""
+        if (taken := self.try_take(size)) or not size:
+            return taken
         size = min(size, self._size)
         queue = self._queue_of(size)
-        if not queue.waiters and self._fits(queue, size):
-            queue.used += size
-            return size
         waiter = asyncio.get_running_loop().create_future()
         queue.waiters.append((waiter, size))
         try:
