@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 
 from dxflow_async.transfer.adaptive_limit import INITIAL, AdaptiveLimit
+from dxflow_async.transfer.concurrency_law import ConcurrencyLaw
 from tests.transfer.simulated_endpoints import CappedConnections, Clock, SmallRequests
 
 KiB, MiB = 1 << 10, 1 << 20
@@ -57,6 +58,14 @@ def test_large_requests(endpoint: CappedConnections) -> None:
     best, run = endpoint.best(), endpoint.run(5.0)
     assert run.rate(2.0, 5.0) >= 0.85 * best
     assert min(run.rate(start / 2, start / 2 + 0.5) for start in range(4, 10)) >= 0.5 * best
+
+
+def test_a_burst_misleads_for_one_window_at_most() -> None:
+    """What buffers give at once is not what a step up gained: the next step is judged by what the first could gain."""
+    law = ConcurrencyLaw(8, 512)
+    for goodput, limit in ((100.0, 16), (800.0, 32), (400.0, 64)):  # twice the requests move twice as much, but for 800
+        law.measured(goodput, None)
+        assert law.limit == limit
 
 
 def test_no_more_than_it_takes() -> None:

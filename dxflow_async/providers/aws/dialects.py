@@ -157,7 +157,7 @@ class Dialect:
         self.compares = True
         self.names_kept: set[Ability] = set()
         if settings.sign_payload:
-            self._facts[Ability.UNSIGNED] = self._facts[Ability.UNSIGNED_BODIES] = Fact(False, "settings")
+            self._note(Fact(False, "settings"), Ability.UNSIGNED, Ability.UNSIGNED_BODIES)
         if settings.max_parts is not None:
             self.limit("max_parts", settings.max_parts, "settings")
         if settings.uniform_parts:
@@ -169,10 +169,9 @@ class Dialect:
         """Notes which checksums the configuration wants; see `ChecksumSettings`."""
         off = Fact(False, "settings")
         if not sent:
-            self._facts |= dict.fromkeys((Ability.OBJECT_CRC32C, Ability.PART_CRC32C, Ability.UPLOAD_CRC32C), off)
+            self._note(off, Ability.OBJECT_CRC32C, Ability.PART_CRC32C, Ability.UPLOAD_CRC32C)
         if not compared:
-            self._facts[Ability.READ_CHECKSUMS] = off
-        self.proven = {ability for ability, fact in self._facts.items() if fact.value}
+            self._note(off, Ability.READ_CHECKSUMS)
         self.compares = compared
 
     def meet(self, host: str) -> None:
@@ -183,9 +182,7 @@ class Dialect:
         name = (urlsplit(f"//{host}").hostname or "").lower()
         self.amazon = is_amazon(host)
         if self.amazon:
-            for ability in _AMAZONS:
-                if self._facts.setdefault(ability, Fact(True, "host name")).value:
-                    self.proven.add(ability)
+            self._note(Fact(True, "host name"), *(each for each in _AMAZONS if each not in self._facts))
         for pattern, limits in _LIMITS:
             for limit, value in limits.items() if pattern.search(name) else ():
                 if limit not in self._limits:
@@ -207,16 +204,12 @@ class Dialect:
 
     def accept(self, *abilities: Ability) -> None:
         """Notes that the endpoint used abilities as they were requested."""
-        for ability in abilities:
-            if ability not in self._facts:
-                self._facts[ability] = Fact(True, "as it answered")
-                self.proven.add(ability)
+        self._note(Fact(True, "as it answered"), *(each for each in abilities if each not in self._facts))
 
     def refuse(self, ability: Ability, reason: str) -> bool:
         """Notes that the endpoint does not have an ability. Returns whether that is new."""
         new = not self.known(ability) or self.allows(ability)
-        self._facts[ability] = Fact(False, reason[:_MAX_REASON], self._clock() + _BELIEF)
-        self.proven.discard(ability)
+        self._note(Fact(False, reason[:_MAX_REASON], self._clock() + _BELIEF), ability)
         return new
 
     @asynccontextmanager
@@ -268,6 +261,10 @@ class Dialect:
         rows += [(_SHOWN.get(name, name), _limit(fact)) for name, fact in self._limits.items()]
         rows += [(f"region of {name}", f"{value} ({reason})") for name, (value, reason) in self._regions.items()]
         return [(printable(name), printable(value)) for name, value in rows]
+
+    def _note(self, fact: Fact, *abilities: Ability) -> None:
+        self._facts.update(dict.fromkeys(abilities, fact))
+        (self.proven.update if fact.value else self.proven.difference_update)(abilities)
 
     def _expired(self, ability: Ability, fact: Fact) -> bool:
         if fact.until > self._clock():

@@ -394,6 +394,17 @@ def test_refusals_are_believed_for_an_hour() -> None:
     assert dialect.known(Ability.BATCH_DELETE)
 
 
+@pytest.mark.parametrize("endpoint", ["https://s3.example.org", "https://s3.eu-central-1.amazonaws.com"])
+def test_what_was_proven_may_be_refused_later(endpoint: str) -> None:
+    """An ability that worked, or that a host name promises, is not counted on any more once it was refused."""
+    dialect = Dialect(AWSSettings(endpoint=endpoint))
+    dialect.accept(Ability.OBJECT_CRC32C)
+    assert dialect.has(Ability.OBJECT_CRC32C)
+    assert dialect.refuse(Ability.OBJECT_CRC32C, "400 X")
+    assert not dialect.has(Ability.OBJECT_CRC32C)
+    assert not dialect.allows(Ability.OBJECT_CRC32C)
+
+
 async def test_the_first_of_many_is_not_waited_for_long() -> None:
     """Requests that wait for the first one go on after a while, and when it is cancelled."""
     dialect, entered = Dialect(AWSSettings(endpoint="https://s3.example.org")), asyncio.Event()
