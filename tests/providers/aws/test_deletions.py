@@ -96,3 +96,10 @@ async def test_a_version_in_a_bucket_that_is_not_there(connect: Connect) -> None
         missing = answer("404 Not Found", f"<Error><Code>{code}</Code></Error>".encode())
         async with ScriptedServer(missing) as server:
             assert await connect(server.url).at_version("v1").delete(["bucket/name"]) == {}
+
+
+async def test_a_version_that_may_not_be_deleted(connect: Connect) -> None:
+    """The refusal is that of the object, as in any deletion."""
+    async with ScriptedServer(refusal("403 Forbidden", "AccessDenied")) as server:
+        failed = await connect(server.url).at_version("v1").delete(["bucket/name"])
+    assert isinstance(failed["bucket/name"], AccessDeniedError)

@@ -128,16 +128,19 @@ async def test_a_resumed_job(server: SSHServer, top: Path, tmp_path: Path, optio
 @pytest.mark.parametrize("options", [(), ("--processes", "1")])
 @pytest.mark.usefixtures("channels")
 async def test_cleaning(server: SSHServer, top: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
-    """`jobs clean` names what they have left, and removes it."""
+    """`jobs clean` names what they have left, and removes it. An old file that was being replaced stays."""
     async with HoldingServer("source/3", top) as source:
         client = program(tmp_path / "home", source, server, top)
         await killed(client, source, top, *options)
         left = [Path(path).name for path in part_files(top)]
+        old = top / "back" / left[0].replace(".dxpart", ".dxold")
+        old.write_bytes(b"the only copy")
         shown = await client.run("jobs", "clean")
         assert [f"lab:/back/{name}" in shown for name in left] == [True] * len(left)
         assert part_files(top)
         await client.run("jobs", "clean", "--yes")
     assert not part_files(top)
+    assert old.read_bytes() == b"the only copy"
     assert not client.jobs
 
 
