@@ -14,6 +14,7 @@ from dxflow_async.compute.storage import AsyncUnitStorage
 from dxflow_async.doors.fsspec_bulk import is_top
 from dxflow_async.doors.fsspec_reads import ReadCalls
 from dxflow_async.exceptions import AccessDeniedError, AlreadyExistsError, NotFoundError, UnsupportedError
+from dxflow_async.storage.deletion import remove_empty_directory
 
 __all__ = ["DirectoryCalls"]
 
@@ -87,10 +88,14 @@ class DirectoryCalls(ReadCalls):
             return  # it has gone with its last object
         if found == [path]:
             raise NotADirectoryError(f"rmdir of {path} failed: it is a file; delete it with rm")
+        not_empty = f"rmdir of {path} failed: the directory is not empty; rm with recursive=True deletes it"
         if found:
-            raise OSError(f"rmdir of {path} failed: the directory is not empty; delete it with recursive=True")
+            raise OSError(not_empty)
         storage, inner = await self._at(path)
-        await storage.delete(f"{inner}/")
+        try:
+            await remove_empty_directory(storage._resources, storage._transfers.cache, await storage._find(), inner)
+        except AlreadyExistsError as error:
+            raise OSError(not_empty) from error
 
     rmdir = sync_wrapper(_rmdir)
 

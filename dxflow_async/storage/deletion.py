@@ -35,7 +35,7 @@ from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import may_have_happened
 
-__all__ = ["Deletion", "delete_matching", "keys_to_delete", "only_key", "single_path"]
+__all__ = ["Deletion", "delete_matching", "keys_to_delete", "only_key", "remove_empty_directory", "single_path"]
 
 _BATCH = 1000
 _BATCHES_AT_ONCE = 8
@@ -132,6 +132,18 @@ async def delete_matching(
         return DeleteResult(1, 0, error)
     cache.removed(area.cache_key, f"/{key_of(path)}")
     return DeleteResult(1, 1)
+
+
+async def remove_empty_directory(resources: Resources, cache: ListingCache, area: Area, path: str) -> None:
+    """Removes a directory that is empty; in a cloud, the object that stands for it. What came into it meanwhile stays.
+
+    Raises:
+        AlreadyExistsError: the directory is not empty.
+    """
+    provider, key = area.provider, area.key(f"{path.removesuffix('/')}/")
+    remove = provider.remove_directory if provider.real_directories else provider.delete_one
+    await request(lambda: remove(key), provider, limits=resources.limits, policy=resources.policy, kind="delete")
+    cache.removed(area.cache_key, f"/{key}")
 
 
 def single_path(path: str | Iterable[str], argument: str, *, slash: bool = False) -> str:

@@ -9,6 +9,7 @@ import os
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -457,6 +458,23 @@ def test_directories(fs: DxflowFileSystem, top: str, remote: str) -> None:
     fs.rmdir(f"{top}/d")
     assert not fs.exists(f"{top}/d")
     assert fs.cat_file(f"{top}/x") == b"x"
+
+
+def test_a_directory_that_is_filled_while_it_is_removed(
+    fs: DxflowFileSystem, top: str, remote: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes into it after it was seen to be empty stays."""
+    fs.makedirs(f"{top}/d", exist_ok=True)
+
+    async def seen_empty(path: str, **_: Any) -> list[str]:
+        await fs._pipe_file(f"{path}/new", b"new")
+        return []
+
+    monkeypatch.setattr(fs, "_ls", seen_empty)
+    real = remote in ("local", "unit")
+    with pytest.raises(OSError, match="not empty") if real else nullcontext():
+        fs.rmdir(f"{top}/d")
+    assert fs.cat_file(f"{top}/d/new") == b"new"
 
 
 def test_buckets(fs: DxflowFileSystem, top: str, remote: str) -> None:
