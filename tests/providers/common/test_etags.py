@@ -86,7 +86,8 @@ async def test_another_version_is_noticed(
 ) -> None:
     """An answer of another version fails, also where the server ignores `If-Match` and nobody may list."""
     part = answer("206 Partial Content", b"de", Content_Range="bytes 3-4/9", ETag='"new"', x_amz_request_id="1")
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nx-amz-request-id: 1\r\nETag: " + now.encode() + b"\r\n\r\n"
+    mark = b"x-amz-request-id: 1" if kind == "aws" else b"x-ms-request-id: 1"
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n" + mark + b"\r\nETag: " + now.encode() + b"\r\n\r\n"
     listing = [answer("403 Forbidden")] if kind == "aws" else []
     async with ScriptedServer(part, head, *listing) as server:
         with pytest.raises(error):
