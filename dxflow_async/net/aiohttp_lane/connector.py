@@ -117,6 +117,7 @@ class Exchange:
     Attributes:
         connection: the one that is used, once there is one.
         reused: whether it has served a request before.
+        transport: of the connection that is being made, once the host or the proxy is reached.
     """
 
     def __init__(self, *, fresh: bool, direct: bool = True) -> None:
@@ -124,6 +125,7 @@ class Exchange:
         self.direct = direct
         self.connection: ConnectionState | None = None
         self.reused = False
+        self.transport: asyncio.Transport | None = None
 
 
 exchange: ContextVar[Exchange] = ContextVar("exchange")
@@ -178,11 +180,35 @@ class Connector(aiohttp.TCPConnector):
         while len(self.states) >= self._max_connections and self._close_idle():
             pass
         try:
-            return await super()._create_connection(req, traces, timeout)
+            return await self._reached(req, traces, timeout)
         except OSError as error:
             if not (is_out_of_descriptors(error) and self._close_idle()):
                 raise
-        return await super()._create_connection(req, traces, timeout)
+        return await self._reached(req, traces, timeout)
+
+    async def _reached(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
+    ) -> ResponseHandler:
+        """Connects, through a proxy if there is one. What a refusal leaves open does not wait for TLS's farewell."""
+        current = exchange.get()
+        current.transport = None
+        try:
+            return await super()._create_connection(req, traces, timeout)
+        except BaseException:
+            if current.transport is not None:
+                current.transport.abort()
+            raise
+        finally:
+            current.transport = None
+
+    async def _create_direct_connection(self, *args: Any, **options: Any) -> tuple[asyncio.Transport, ResponseHandler]:
+        """Connects to the host itself, or to the proxy."""
+        transport, protocol = await super()._create_direct_connection(*args, **options)
+        exchange.get().transport = transport
+        return transport, protocol
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Trace] | None = None) -> list[ResolveResult]:
         """Looks a host up. The connection is made to one of the addresses that are returned."""
@@ -201,6 +227,11 @@ class Connector(aiohttp.TCPConnector):
         self.states.pop(protocol, None)
         protocol.abort()
         return True
+
+    def abort(self) -> None:
+        """Ends every connection at once, also those that wait for the peer's farewell."""
+        for state in list(self.states.values()):
+            state.transport.abort()
 
     def abandon(self) -> None:
         """Closes every socket once the event loop does not run any more."""

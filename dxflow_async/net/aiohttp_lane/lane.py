@@ -108,8 +108,9 @@ class AiohttpLane:
             self._session = self._connector = None
 
     async def drop_connections(self) -> None:
-        session, self._session, self._connector = self._session, None, None
-        if session is not None:
+        session, connector, self._session, self._connector = self._session, self._connector, None, None
+        if session is not None and connector is not None:
+            connector.abort()
             await session.close()
             await asyncio.sleep(0)  # the sockets' protocols hear of it in the loop's next turn
 
