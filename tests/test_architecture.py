@@ -40,6 +40,7 @@ FOUNDATION = {
     "presumed_digests",
     "streams",
     "durability",
+    "file_systems",
     "modes",
     "plurals",
     "security",
@@ -80,6 +81,7 @@ ROOMS = {
         "digests",
         "presumed_digests",
         "durability",
+        "file_systems",
         "modes",
         "plurals",
     }

@@ -37,6 +37,8 @@ __all__ = ["Disk"]
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_CANNOT = "this file system cannot do that; use another one"
+
 # errno: the error class, and the reason with what to do.
 _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.ENOENT: (NotFoundError, "it does not exist; check the path"),
@@ -56,6 +58,12 @@ _ERRORS: dict[int, tuple[type[StorageError], str]] = {
     errno.EMFILE: (StorageError, ADVICE),
     errno.ENFILE: (StorageError, "the system has too many files open; close some, or raise its limit (fs.file-max)"),
     errno.EFBIG: (StorageError, "this file system does not take files of that size; choose another"),
+    errno.EXDEV: (UnsupportedError, "it is on another file system, and cannot be renamed; copy it, then delete it"),
+    errno.ENOSYS: (UnsupportedError, _CANNOT),
+    errno.ENOTSUP: (UnsupportedError, _CANNOT),
+    errno.EBUSY: (StorageError, "it is in use, as a mount point is; choose another name"),
+    errno.EIO: (StorageError, "the disk, or the server of the file system, reports an error; check it"),
+    errno.ESTALE: (StorageError, "the server of the file system does not know it any more; try again"),
 }
 
 _KEPT_BLOCKS = 8

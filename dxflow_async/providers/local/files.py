@@ -21,6 +21,7 @@ from dxflow_async.exceptions import (
     ChecksumMismatchError,
     PreconditionFailedError,
 )
+from dxflow_async.file_systems import free_space, set_mode, set_time
 from dxflow_async.modes import PRIVATE, mode_of
 from dxflow_async.presumed_digests import PartsDigest
 from dxflow_async.providers.common.conditions import EXISTS, REPLACED
@@ -105,7 +106,7 @@ class TemporaryFile:
         hold_temporary(self._descriptor)
         self._above = path[: -len(self._target)]
         self._name, self.path = name, self._above + name
-        if size and _free_space(self._descriptor) < size:
+        if size and (free := free_space(self._descriptor)) is not None and free < size:
             raise OSError(errno.ENOSPC, "No space left on device", path)
 
     def _open(self, name: str, flags: int, *, make: bool) -> int:
@@ -225,9 +226,9 @@ class TemporaryFile:
 
         See `modes.mode_for`.
         """
-        os.fchmod(self._descriptor, mode_of(self._replaced, mode))
+        set_mode(self._descriptor, mode_of(self._replaced, mode))
         if modified is not None:
-            os.utime(self._descriptor, (modified, modified))
+            set_time(self._descriptor, modified)
         if (kept := self._root.kept_checksums) is not None and crc is not None and not kept.keep(self._descriptor, crc):
             self._unkept = os.fstat(self._descriptor), crc
         if not self._durable or self._directory.in_memory:
@@ -316,11 +317,6 @@ class Stretch:
         """Writes the next bytes; blocks."""
         self.crc32c = self._file.write((data,), self._offset, self.crc32c)
         self._offset += len(data)
-
-
-def _free_space(descriptor: int) -> int:
-    status = os.fstatvfs(descriptor)
-    return status.f_bavail * status.f_frsize
 
 
 class CopiedFile(NamedTuple):

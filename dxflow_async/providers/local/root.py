@@ -15,6 +15,7 @@ from pathlib import Path
 from dxflow_async.concurrency.descriptors import patiently
 from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.exceptions import StorageError, UnsafePathError
+from dxflow_async.file_systems import set_mode
 from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.cached_reads import CachedReads
@@ -203,7 +204,7 @@ class Root:
         path = self.contained(top)
         if not top and not os.path.isdir(path):
             return
-        status = os.stat(path)
+        status = _mounted(path)
         self.cached_reads.learn(status.st_dev)
         yield from self._walk(path, top, self._names(path, start), (status,) if recursive else ())
 
@@ -217,7 +218,7 @@ class Root:
                 yield entry
                 continue
             try:
-                status, inner = os.stat(below), self._names(below)
+                status, inner = _mounted(below), self._names(below)
             except FileNotFoundError:
                 continue  # it was removed meanwhile
             except OSError as error:
@@ -361,7 +362,7 @@ class Root:
         finally:
             os.close(opened)
         try:
-            os.fchmod(made, mode)  # the umask may have removed bits
+            set_mode(made, mode)  # the umask may have removed bits
         finally:
             os.close(made)
 
@@ -412,6 +413,14 @@ def _remove_tree(directory: int, name: str) -> None:
     for error in errors:
         if not isinstance(error, FileNotFoundError):  # another process removes it, too
             raise error
+
+
+def _mounted(path: str) -> os.stat_result:
+    """Returns the status of a directory. The slash has a file system mounted that waits for its first use (automount).
+
+    Without it the status would be that of the mount point, on another device than what is in the directory.
+    """
+    return os.stat(os.path.join(path, ""))
 
 
 def _dangling(key: str) -> Entry:

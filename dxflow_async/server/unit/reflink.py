@@ -13,6 +13,7 @@ import struct
 import threading
 
 from dxflow_async.exceptions import StorageError
+from dxflow_async.file_systems import set_time
 from dxflow_async.server.unit import checksums
 
 __all__ = ["copy_bytes", "copy_file"]
@@ -34,7 +35,7 @@ def copy_file(source: int, target: int, before: os.stat_result, stopping: thread
         stopping: makes the copy fail when it is set.
     """
     copy_bytes(source, target, before.st_size, 0, stopping)
-    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    set_time(target, ns=before.st_mtime_ns)
     crc = checksums.stored(source, before)
     if crc is not None:
         checksums.keep(target, crc, before.st_size, before.st_mtime_ns)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from dxflow_async.exceptions import AlreadyExistsError, NotFoundError, PreconditionFailedError, StorageError
+from dxflow_async.file_systems import set_time
 from dxflow_async.server.unit import checksums
 from dxflow_async.server.unit.checksums import Buffer, Expected, Hashing, parse_expected
 from dxflow_async.server.unit.removing import TRASH, empty_trash
@@ -156,7 +157,7 @@ class Uploads:
             raise mismatch(upload.path)
         os.ftruncate(data, upload.length)
         if upload.modified_ns is not None:
-            os.utime(data, ns=(upload.modified_ns, upload.modified_ns))
+            set_time(data, ns=upload.modified_ns)
         checksums.keep(data, crc, upload.length, os.fstat(data).st_mtime_ns)
         try:
             status = self.workspace.place(directory, name, data, upload.path, upload.mode, new=upload.absent)
@@ -232,5 +233,6 @@ class Uploads:
         return replace(status, found=found)
 
     def _check_room(self, length: int) -> None:
-        if length > self.workspace.volume.free_bytes():
+        free = self.workspace.volume.free_bytes()
+        if free is not None and length > free:
             raise StorageError("the volume has no space for the upload; free some", status=507, code="disk_full")

@@ -18,6 +18,7 @@ from typing import Any
 from dxflow_async import checksum
 from dxflow_async.durability import SyncedDirectories, sync_file
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
+from dxflow_async.file_systems import free_space, set_mode
 from dxflow_async.modes import PERMISSIONS, format_mode
 from dxflow_async.security.new_names import rename
 from dxflow_async.security.safe_open import O_PATH, make_beneath, open_beneath, reopen_beneath
@@ -223,7 +224,7 @@ class Volume:
             os.mkdir(name, mode, dir_fd=above)
             made = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=above)
             try:
-                os.fchmod(made, mode)  # the umask may have removed bits
+                set_mode(made, mode)  # the umask may have removed bits
             finally:
                 os.close(made)
 
@@ -264,10 +265,9 @@ class Volume:
         """Forgets directories that were removed or renamed: whatever gets their names is new."""
         self._synced.forget()
 
-    def free_bytes(self) -> int:
-        """Returns how many bytes can still be written."""
-        status = os.fstatvfs(self._root)
-        return status.f_bavail * status.f_frsize
+    def free_bytes(self) -> int | None:
+        """Returns how many bytes can still be written; None where the file system does not tell."""
+        return free_space(self._root)
 
 
 def etag_of(status: os.stat_result) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 from dxflow_async.durability import sync_file
 from dxflow_async.exceptions import AlreadyExistsError
+from dxflow_async.file_systems import set_mode
 from dxflow_async.modes import PERMISSIONS, PRIVATE, mode_for
 from dxflow_async.security.new_names import rename_new
 from dxflow_async.server.common.names import UPLOADS_DIRECTORY, shown
@@ -142,7 +143,7 @@ class Workspace:
         return placed
 
     def _complete(self, descriptor: int, mode: int) -> None:
-        os.fchmod(descriptor, mode)
+        set_mode(descriptor, mode)
         if self.volume.durable:
             sync_file(descriptor)
 

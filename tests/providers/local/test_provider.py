@@ -425,6 +425,11 @@ TABLE = {
     errno.ELOOP: UnsafePathError,
     errno.ENOSPC: StorageError,
     errno.EIO: StorageError,
+    errno.EXDEV: UnsupportedError,
+    errno.ENOSYS: UnsupportedError,
+    errno.EOPNOTSUPP: UnsupportedError,
+    errno.EBUSY: StorageError,
+    errno.ESTALE: StorageError,
 }
 
 
