@@ -20,6 +20,7 @@ from dxflow_async.providers.aws.headers import (
     split_key,
 )
 from dxflow_async.providers.aws.listed_parts import list_parts
+from dxflow_async.providers.common.bare_success import BareSuccess
 from dxflow_async.providers.common.confirm import contradiction, disagreement, not_the_service
 from dxflow_async.providers.common.etags import opaque_tag, same_etag
 from dxflow_async.providers.contract import Body, Entry, Part
@@ -36,10 +37,12 @@ class Signs:
 
     Attributes:
         plain: this endpoint sends none of S3's own headers, and a second lookup agreed with the first.
+        deletions: whether a deletion is believed that has none of them.
     """
 
     def __init__(self) -> None:
         self.plain = False
+        self.deletions = BareSuccess()
         self._telling: set[str] = set()
 
     def known(self, headers: Mapping[str, str]) -> bool:

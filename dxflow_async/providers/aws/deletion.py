@@ -20,7 +20,7 @@ from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageErr
 from dxflow_async.providers.aws import xml as s3xml
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.errors import UNKNOWN_HEADER_CODES, error_of
-from dxflow_async.providers.aws.headers import split_key
+from dxflow_async.providers.aws.headers import has_service_headers, split_key
 from dxflow_async.providers.common.confirm import has_body, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.http import Call
@@ -215,7 +215,8 @@ def _failures(call: Call, bucket: str, keys: Sequence[str], document: s3xml.Docu
 async def _delete_one(provider: AWSProvider, key: str) -> None:
     """Deletes one object with one request. An object that does not exist is no error.
 
-    Services answer with 204; some answer with 200. After the first of these, a lookup shows that it means the same.
+    Services answer with 204; some answer with 200. After the first of these, a lookup shows that it means the same, as
+    it does after an answer without a header of S3's, which a proxy may give in its place.
 
     Raises:
         StorageError: the object was not deleted.
@@ -227,15 +228,20 @@ async def _delete_one(provider: AWSProvider, key: str) -> None:
         if error.code in _NOT_THERE:
             return
         raise
-    if response.status == 204:
-        response.close()
-        return
-    if not await has_body(response) and not dialect.allows(Ability.PLAIN_DELETE):
+    empty, deletions = not await has_body(response), provider._signs.deletions
+    believed = deletions.believes(has_service_headers(response.headers))
+    if empty and believed and (response.status == 204 or not dialect.allows(Ability.PLAIN_DELETE)):
         return
     try:
         await provider.stat(key)
     except NotFoundError:
         if response.status == 200:
             dialect.refuse(Ability.PLAIN_DELETE, "200")
+        if empty:
+            deletions.confirm()
         return
+    except AccessDeniedError:
+        if response.status != 204:
+            raise
+        return  # who may not look has only the answer
     raise not_the_service(call, f"status {response.status}, and it is still there", response.status)

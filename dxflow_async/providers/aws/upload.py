@@ -10,7 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dxflow_async import checksum
-from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
+from dxflow_async.exceptions import (
+    AccessDeniedError,
+    ChecksumMismatchError,
+    NotFoundError,
+    StorageError,
+    UnsupportedError,
+)
 from dxflow_async.providers.aws.bodies import send_body
 from dxflow_async.providers.aws.completion import Completion
 from dxflow_async.providers.aws.conditions import write_on_condition
@@ -23,6 +29,7 @@ from dxflow_async.providers.aws.headers import (
     copy_headers,
     crc32c_of,
     etag_of,
+    has_service_headers,
     split_key,
 )
 from dxflow_async.providers.aws.limits import part_limits
@@ -159,13 +166,19 @@ class S3Upload(Upload):
         except NotFoundError:
             return
         response.close()
-        if response.status == 204:
+        deletions = self._provider._signs.deletions
+        if response.status == 204 and deletions.believes(has_service_headers(response.headers)):
             return
         try:
             await list_parts(self._requests, call, self._key, self.id)
         except NotFoundError as error:
             if error.code == "NoSuchUpload":
+                deletions.confirm()
                 return
+        except (AccessDeniedError, UnsupportedError):
+            if response.status == 204:
+                return  # who may not look has only the answer
+            raise
         raise not_the_service(call, "it does not say that the upload is gone", response.status)
 
     def _limit_of(self, call: Call, refusal: Refusal, part: Part) -> StorageError | None:

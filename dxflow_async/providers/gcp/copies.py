@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode
@@ -28,6 +29,9 @@ __all__ = ["rewrite"]
 
 _log = logging.getLogger("dxflow_async.providers.gcp")
 
+_MAX_STALLED_CALLS = 16
+"""Calls in a row that copy no further byte. Each copies at least 1 MiB, also where a server does not tell how much."""
+
 
 async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, options: ObjectOptions) -> Entry:
     """Copies an object within the service, with everything that is stored with it; see `Provider.copy`.
@@ -39,6 +43,7 @@ async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, op
     await provider._check_condition(call, key, options)
     path = f"{object_path(*provider._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
     query, headers, body, reached = _query(provider, source, options), None, None, None
+    furthest = stalled = 0
     storage_class = options.with_defaults(provider._defaults, source).storage_class
     if storage_class is not None:
         # A resource of the copy is stored in the place of that of the source.
@@ -61,10 +66,16 @@ async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, op
                 stored.mtime = await _keep_time(provider, call, bucket, name, stored, options.modified)
             return stored
         token, before = parsed(call, text_of, document, "rewriteToken"), reached
-        reached = token, document.get("totalBytesRewritten")
-        if reached == before:
+        reached = token, (done := parsed(call, _rewritten, document))
+        furthest, stalled = (done, 0) if done > furthest else (furthest, stalled + 1)
+        if reached == before or stalled > _MAX_STALLED_CALLS + (0 if done else source.size >> 20):
             raise contradiction(call, "the copy goes on without getting further")
         query["rewriteToken"] = token
+
+
+def _rewritten(document: Mapping[str, Any]) -> int:
+    """Returns how many bytes of a copy there are; 0 where that is not told."""
+    return int(document.get("totalBytesRewritten") or 0)
 
 
 async def _kept_with_copy(provider: GCPProvider, call: Call, source: Entry, options: ObjectOptions) -> dict[str, Any]:

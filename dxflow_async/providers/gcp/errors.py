@@ -26,7 +26,7 @@ from dxflow_async.providers.common import xml_reader as xmlreader
 from dxflow_async.providers.common.error_table import AGAIN, SLOWER, ErrorRow, ErrorTable, KeyRows, page_text
 from dxflow_async.providers.http import Call
 
-__all__ = ["error_of", "parse_error", "refuses_rewrite"]
+__all__ = ["REQUEST_ID", "error_of", "parse_error", "refuses_rewrite"]
 
 _RIGHTS = ErrorRow(AccessDeniedError, "check the credentials' rights on this bucket")
 _SLOWER = ErrorRow(ThrottledError, SLOWER)
@@ -176,12 +176,15 @@ _PROTECTED = re.compile(
     re.IGNORECASE,
 )
 
+REQUEST_ID = "x-guploader-uploadid"
+"""The header that each answer of Google's has."""
+
 _TABLE = ErrorTable(
     kind="GCP",
     codes=_REASONS,
     messages=_MESSAGES,
     statuses=_STATUSES,
-    request_id="x-guploader-uploadid",
+    request_id=REQUEST_ID,
     marks=("x-goog-generation",),
     elsewhere="set GCP.endpoint to that address",
     always_marked=True,

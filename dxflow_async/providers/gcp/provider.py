@@ -64,7 +64,7 @@ from dxflow_async.providers.gcp.bucket_rules import BucketRules
 from dxflow_async.providers.gcp.compose import PARTS_PREFIX, ComposeUpload
 from dxflow_async.providers.gcp.copies import rewrite
 from dxflow_async.providers.gcp.credentials import CloudCredentials
-from dxflow_async.providers.gcp.errors import refuses_rewrite
+from dxflow_async.providers.gcp.errors import REQUEST_ID, refuses_rewrite
 from dxflow_async.providers.gcp.objects import (
     LIST_FIELDS,
     SINGLE_SIZE,
@@ -198,7 +198,7 @@ class GCPProvider(LooksFirst):
         view._origin = self
         view._requests = self._requests.with_customer_key(encryption)
         view._store = Store(view._requests)
-        view._store.refused = self._store.refused
+        view._store.refused, view._store.deletions = self._store.refused, self._store.deletions
         view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
         return view
 
@@ -389,7 +389,7 @@ class GCPProvider(LooksFirst):
         except StorageError as error:
             raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
         response.close()
-        if response.status != 204:
+        if response.status != 204 or not self._store.deletions.believes(REQUEST_ID in response.headers):
             with suppress(NotFoundError):
                 await self._store.look(call, bucket, name)
                 raise not_the_service(call, "the object is there still", response.status)

@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 from dxflow_async import checksum
 from dxflow_async.concurrency.shielded import clean_up
-from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
+from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError, NotFoundError, StorageError
+from dxflow_async.providers.common.bare_success import BareSuccess
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.verified_body import VerifiedBody
 from dxflow_async.providers.contract import Body, Entry, ObjectOptions
 from dxflow_async.providers.gcp.batch import BATCH_SIZE, batch_answers, batch_body
-from dxflow_async.providers.gcp.errors import error_of, parse_error
+from dxflow_async.providers.gcp.errors import REQUEST_ID, error_of, parse_error
 from dxflow_async.providers.gcp.objects import ENTRY_FIELDS, STORED_FIELDS, MultipartRelatedBody, described
 from dxflow_async.providers.gcp.requests import JSON_TYPE, Requests, parsed
 from dxflow_async.providers.gcp.resumable import ResumableUpload
@@ -61,12 +62,14 @@ class Store:
 
     Attributes:
         refused: the requests that the server refused, by name, with its reason. They are made another way.
+        deletions: whether a deletion is believed that has no header of the service's.
     """
 
     def __init__(self, requests: Requests) -> None:
         self.requests = requests
         self.remote = requests.remote
         self.refused: dict[str, str] = {}
+        self.deletions = BareSuccess()
 
     async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Sent:
         """Stores an object in one request.
@@ -225,17 +228,24 @@ class Store:
             _log.info("%s: the server refuses %s requests (%s); they are made another way", self.remote, request, error)
 
     async def _confirm_removed(self, call: Call, response: Response, bucket: str, version: Version) -> None:
-        """Checks a deletion: the service answers with 204; after any other success, a lookup decides.
+        """Checks a deletion: the service answers with 204 and its own headers; after any other success, a look decides.
 
         Raises:
             NotFoundError: the object is gone.
             ServiceError: it still exists.
         """
-        if response.status == 204:
-            response.close()
-            return
         await read_error_body(response)
-        await self.look(call, bucket, version.name, version.generation)
+        if response.status == 204 and self.deletions.believes(REQUEST_ID in response.headers):
+            return
+        try:
+            await self.look(call, bucket, version.name, version.generation)
+        except NotFoundError:
+            self.deletions.confirm()
+            raise
+        except AccessDeniedError:
+            if response.status != 204:
+                raise
+            return  # who may not look has only the answer
         raise not_the_service(call, "the object is there still", response.status)
 
     async def _compared(self, call: Call, name: str, told: Entry, size: int, crc32c: int | None) -> Entry:

@@ -42,9 +42,47 @@ async def test_deletion_one_by_one(connect: Connect, said: tuple[str, str], dele
 
 async def test_one_key_takes_one_delete(connect: Connect) -> None:
     """A single key is never a batch."""
-    async with ScriptedServer(answer("204 No Content")) as server:
+    async with ScriptedServer(answer("204 No Content", x_amz_request_id="1")) as server:
         assert await connect(server.url).delete(["bucket/name"]) == {}
     assert [(request.method, request.target) for request in server.requests] == [("DELETE", "/bucket/name")]
+
+
+@pytest.mark.parametrize("marks", [True, False])
+async def test_bare_answers_to_deletions(connect: Connect, marks: bool) -> None:
+    """A 204 without a header of S3's is believed only where one look agreed, and the service sends none otherwise."""
+    there, bare = True, False
+
+    def reply(request: Request) -> bytes:
+        if request.method == "DELETE":
+            marked = answer("204 No Content", x_amz_request_id="1")
+            return marked if marks and not bare else answer("204 No Content")
+        if not there:
+            return refusal("404 Not Found", "NoSuchKey")
+        return answer("200 OK", b"" if request.method == "HEAD" else b"12345", etag='"1"', x_amz_request_id="1")
+
+    async with Service(reply) as server:
+        aws, there = connect(server.url), False
+        for _ in range(2):
+            await aws.delete_one("bucket/name")
+        methods = [request.method for request in server.requests]
+        assert methods == (["DELETE", "DELETE"] if marks else ["DELETE", *methods[1:-1], "DELETE"])
+        assert ("HEAD" in methods) is not marks
+        there = bare = True
+        if marks:
+            with pytest.raises(ServiceError, match="it is still there"):
+                await aws.delete_one("bucket/name")
+        with pytest.raises(ServiceError, match="it is still there"):
+            await connect(server.url).delete_one("bucket/name")
+
+
+async def test_who_may_not_look_has_the_answer_only(connect: Connect) -> None:
+    """Without the right to read, a 204 is believed, whatever headers it has."""
+
+    def reply(request: Request) -> bytes:
+        return answer("204 No Content") if request.method == "DELETE" else refusal("403 No", "AccessDenied")
+
+    async with Service(reply) as server:
+        await connect(server.url).delete_one("bucket/name")
 
 
 async def test_denied_batch_and_denied_key(connect: Connect) -> None:

@@ -145,7 +145,7 @@ async def test_answer_that_does_not_fit_is_looked_into(connect_gcp: ConnectGCP) 
 async def test_other_bytes_that_are_stored_are_removed(connect_gcp: ConnectGCP) -> None:
     """What a look finds to be stored otherwise than it was sent is removed, in that version only."""
     wrong = json_answer(stored(crc32c=encode(1)))
-    async with ScriptedServer(wrong, wrong, answer("204 No Content")) as server:
+    async with ScriptedServer(wrong, wrong, answer("204 No Content", X_GUploader_UploadID="1")) as server:
         with pytest.raises(ChecksumMismatchError, match="they were deleted"):
             await connect_gcp(server.url).write("bucket/name", body(b"bytes"), OPTIONS)
     assert server.requests[2].target == "/storage/v1/b/bucket/o/name?generation=7"
@@ -227,3 +227,50 @@ async def test_copy_that_stands_still(connect_gcp: ConnectGCP) -> None:
         with pytest.raises(ServiceError, match="without getting further"):
             await connect_gcp(server.url).copy(Entry("bucket/a", 5), "bucket/name", OPTIONS)
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("told", ["1", None])
+async def test_copy_that_stands_still_with_new_tokens(connect_gcp: ConnectGCP, told: str | None) -> None:
+    """So does one that names another token each time, whether it tells how much it has copied or not."""
+    answers = [
+        json_answer({**REWRITE, "done": False, "rewriteToken": f"t{number}", "totalBytesRewritten": told})
+        for number in range(200)
+    ]
+    async with ScriptedServer(*answers) as server:
+        with pytest.raises(ServiceError, match="without getting further"):
+            await connect_gcp(server.url).copy(Entry("bucket/a", 5), "bucket/name", OPTIONS)
+        assert len(server.requests) < 40
+
+
+async def test_copy_that_pauses(connect_gcp: ConnectGCP) -> None:
+    """A copy that gets further after some calls that copied nothing is done."""
+    totals = [str(step << 20) for step in range(1, 31) for _ in range(8)]
+    going = [
+        json_answer({**REWRITE, "done": False, "rewriteToken": f"t{number}", "totalBytesRewritten": total})
+        for number, total in enumerate(totals)
+    ]
+    done = json_answer({**REWRITE, "done": True, "resource": stored()})
+    async with ScriptedServer(*going, done) as server:
+        await connect_gcp(server.url).copy(Entry("bucket/a", 5), "bucket/name", OPTIONS)
+        assert len(server.requests) == len(totals) + 1
+
+
+async def test_bare_answers_to_deletions(connect_gcp: ConnectGCP) -> None:
+    """A 204 without a header of Google's is believed only where a look agreed, and none has one otherwise."""
+    bare, marked = answer("204 No Content"), answer("204 No Content", X_GUploader_UploadID="1")
+    there, gone = json_answer(stored()), json_error("404 Not Found", "notFound")
+    async with ScriptedServer(bare, there, marked, bare, there) as server:
+        gcp = connect_gcp(server.url)
+        with pytest.raises(ServiceError, match="is there still"):
+            await gcp.delete_one("bucket/name")
+        await gcp.delete_one("bucket/name")
+        with pytest.raises(ServiceError, match="is there still"):
+            await gcp.delete_one("bucket/name")
+        assert len(server.requests) == 5
+    async with ScriptedServer(bare, gone, bare) as server:
+        gcp = connect_gcp(server.url)
+        for _ in range(2):
+            await gcp.delete_one("bucket/name")
+        assert [request.method for request in server.requests] == ["DELETE", "GET", "DELETE"]
+    async with ScriptedServer(bare, json_error("403 Forbidden", "forbidden")) as server:
+        await connect_gcp(server.url).delete_one("bucket/name")  # who may not look has only the answer

@@ -78,7 +78,7 @@ async def test_composition_that_is_something_else(connect_gcp: ConnectGCP) -> No
     async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
         server.requests.clear()  # the bucket's rules were looked up
-        server.reply(part_of(upload), wrong, wrong, answer("204 No Content"))
+        server.reply(part_of(upload), wrong, wrong, answer("204 No Content", X_GUploader_UploadID="1"))
         receipt = await upload.write_part(Part(1, 0, 1), body(b"x"))
         with pytest.raises(ChecksumMismatchError, match="they were deleted"):
             await upload.finish([receipt], crc32c(b"x"))
@@ -96,7 +96,7 @@ async def test_parts_are_removed_for_good(connect_gcp: ConnectGCP) -> None:
     whole = json_answer(stored(size="1", crc32c=encode(crc32c(b"x"))))
     async with ScriptedServer(answer()) as server:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
-        server.reply(part_of(upload), whole, answer("204 No Content"))
+        server.reply(part_of(upload), whole, answer("204 No Content", X_GUploader_UploadID="1"))
         await upload.finish([await upload.write_part(Part(1, 0, 1), body(b"x"))], None)
     remove = server.requests[-1]
     assert remove.method == "DELETE"
@@ -123,7 +123,7 @@ async def test_part_that_is_stored_otherwise(connect_gcp: ConnectGCP) -> None:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, OPTIONS)
         server.requests.clear()  # the bucket's rules were looked up
         wrong = part_of(upload, crc32c=encode(crc32c(b"y")))
-        server.reply(wrong, wrong, answer("204 No Content"))
+        server.reply(wrong, wrong, answer("204 No Content", X_GUploader_UploadID="1"))
         with pytest.raises(ChecksumMismatchError, match="they were deleted"):
             await upload.write_part(Part(1, 0, 1), Buffered([b"x"], 1))
     assert server.requests[2].target == f"/storage/v1/b/bucket/o/.dxflow-parts%2F{upload.id}%2F00001?generation=5"

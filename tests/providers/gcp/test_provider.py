@@ -269,7 +269,7 @@ async def test_public_composition(connect_gcp: ConnectGCP) -> None:
         upload = await connect_gcp(server.url).start_upload("bucket/name", None, ObjectOptions(public=True))
         server.requests.clear()  # the bucket's rules were looked up
         part = json_answer(stored(name=f".dxflow-parts/{upload.id}/00001", **told))
-        server.reply(part, json_answer(stored(**told)), answer("204 No Content"))
+        server.reply(part, json_answer(stored(**told)), answer("204 No Content", X_GUploader_UploadID="1"))
         await upload.finish([await upload.write_part(Part(1, 0, 1), body(b"x"))], None)
     write, compose, _ = [request.target for request in server.requests]
     assert "Acl" not in write
