@@ -78,7 +78,7 @@ class ConfigFile:
             ConfigurationError: it cannot be read, or is not valid TOML.
         """
         try:
-            text = path.read_text("utf-8")
+            text = path.read_text("utf-8-sig")
             return cls(path, text, tomllib.loads(text))
         except FileNotFoundError:
             return cls(path, "", {})

@@ -294,3 +294,11 @@ def test_unknown_home_of_a_tilde() -> None:
     """A `~` of nobody is an error that names the setting."""
     with pytest.raises(ConfigurationError, match=r"home = '~nobody-of/x' .*not known"):
         Settings(home=Path("~nobody-of/x"))
+
+
+def test_byte_order_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that begins with the byte order mark of Windows' editors is read like any other."""
+    monkeypatch.setenv("DXFLOW_HOME", str(tmp_path))
+    (tmp_path / "config.toml").write_bytes(b"\xef\xbb\xbfmax_concurrency = 7\r\n[aws]\r\nregion = 'eu-west-1'\r\n")
+    loaded = Settings.load()
+    assert (loaded.max_concurrency, loaded.aws.region) == (7, "eu-west-1")

@@ -36,6 +36,9 @@ _PROBED_SIZE = 8 << 20
 
 _FIRST_BYTE = {"range": "bytes=0-0"}
 
+_OVERLOADED = (429, 502, 503, 504)
+"""Refusals of a HEAD that say nothing about the method. Programs that serve GET alone answer with many others."""
+
 # Features
 
 # Ranges are a feature once an answer has shown them.
@@ -66,13 +69,13 @@ class HTTPSourceProvider(Provider):
         try:
             response = await self._requests.send(call, "HEAD", key, {})
         except StorageError as error:  # some servers, and every URL that is signed for GET, refuse a HEAD
-            if error.status is None or error.status == 429 or (error.status >= 500 and error.status != 501):
+            if error.status is None or error.status in _OVERLOADED:
                 raise
             return await self._first_byte(call, key)
         response.close()
         self._learn(response)
         size = total_of(response.status, response.headers)
-        if size is None or encoding_of(response.headers) != "identity":
+        if not size or encoding_of(response.headers) != "identity":  # 0 may stand for the body of this answer
             return await self._first_byte(call, key)
         return entry_of(key, response.headers, size)
 
