@@ -146,7 +146,7 @@ def _edit(path: Path, change: Callable[[TOMLDocument], TOMLDocument | bool]) -> 
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         target = Path(os.path.realpath(path))  # a link to the file stays one
         with _locked(target.parent):
-            document = tomlkit.parse(target.read_text("utf-8") if target.exists() else "")
+            document = tomlkit.parse(target.read_text("utf-8-sig") if target.exists() else "")
             changed = change(document)
             if changed is False:
                 return False

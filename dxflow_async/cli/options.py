@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -196,11 +197,13 @@ class Pace:
 def listed_names(file: str) -> tuple[str, ...]:
     """Reads names from a file, one on each line, or separated by NUL characters if it has any.
 
+    Editors and shells of Windows begin a file with a byte order mark, and some write UTF-16.
+
     Args:
         file: its path; `-` is standard input.
 
     Raises:
-        ConfigurationError: it cannot be read.
+        ConfigurationError: it cannot be read, or has such a mark and is not UTF-16.
     """
     try:
         if file in (STREAM, "-"):
@@ -211,6 +214,12 @@ def listed_names(file: str) -> tuple[str, ...]:
     except OSError as error:
         reason = error.strerror or error
         raise ConfigurationError(f"--files-from {file} cannot be read: {reason}; check the path") from error
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            data = data.decode("utf-16").encode()
+        except UnicodeError as error:
+            raise ConfigurationError(f"--files-from {file} begins as UTF-16 and is not; write it in UTF-8") from error
+    data = data.removeprefix(codecs.BOM_UTF8)
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return tuple(line.decode("utf-8", "surrogateescape") for line in lines if line.strip())
 

@@ -110,6 +110,21 @@ def test_a_list_of_files(command: Command, tree: Path, tmp_path: Path, bucket: s
     assert command("rm", "-r", "-f", f"aws:/{bucket}/t/", "--files-from", str(tmp_path / "list")).status == 0
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_list_with_a_byte_order_mark(command: Command, tree: Path, encoding: str) -> None:
+    """A list that an editor or a shell of Windows wrote selects the first name, too; one that is damaged nothing."""
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    data = f"{mark}old.txt\r\nsub\r\n".encode(encoding)
+    Path("list").write_bytes(data)
+    assert command("cp", "-q", f"{tree}/", "new/", "--files-from", "list").status == 0
+    assert _names(Path("new")) == {"old.txt", "sub/new.bin", "sub/new.txt"}
+    if encoding != "utf-8-sig":
+        Path("list").write_bytes(data[:-1])
+        outcome = command("rm", "-r", "new/", "--files-from", "list")
+        assert (outcome.status, "--files-from list begins as UTF-16" in outcome.stderr) == (2, True)
+        assert _names(Path("new")) == {"old.txt", "sub/new.bin", "sub/new.txt"}
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [

@@ -124,7 +124,12 @@ class Files(asyncssh.SFTPServer):
     def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
         if self.fail == "statvfs":
             raise asyncssh.SFTPOpUnsupported("no statvfs here")
-        return super().statvfs(path)  # type: ignore[return-value]
+        told = super().statvfs(path)
+        if self.fail == "no-size":
+            return asyncssh.SFTPVFSAttrs(bsize=4096, frsize=4096, flag=0, namemax=255)
+        if self.fail == "no-unit":
+            told.bsize = told.frsize = 0  # type: ignore[union-attr]
+        return told  # type: ignore[return-value]
 
     def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> None:
         if self.fail == "attributes" and attrs.permissions is not None:
@@ -134,6 +139,8 @@ class Files(asyncssh.SFTPServer):
     def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
         if self.fail == "attributes" and attrs.permissions is not None:
             raise asyncssh.SFTPOpUnsupported("no attributes here")
+        if self.fail == "read-write" and pflags & asyncssh.FXF_READ and pflags & asyncssh.FXF_WRITE:
+            raise asyncssh.SFTPOpUnsupported("Cannot open file in mode: CREATE|EXCLUSIVE|READ|WRITE")
         return super().open(path, pflags, attrs)
 
 

@@ -35,7 +35,7 @@ class KnownHosts:
         self.keys = asyncssh.SSHKnownHosts()
         for path in self.files:
             try:
-                self.keys.load(Path(path).read_text("utf-8"))
+                self.keys.load(Path(path).read_text("utf-8-sig"))
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:

@@ -236,10 +236,11 @@ class Server:
     # A written file
 
     async def free_space(self, call: Call, path: bytes) -> int | None:
-        """Returns the bytes that are free where a path is; None where the server does not tell."""
+        """Returns the bytes that are free where a path is; None where the server does not tell, or has no size."""
         with suppress(StorageError):
             status = await self.request(call, lambda sftp: sftp.statvfs(path))
-            return int(status.bavail * status.frsize)
+            unit = status.frsize or status.bsize
+            return int(status.bavail * unit) if status.blocks and unit else None
         return None
 
     async def explained(self, call: Call, error: StorageError, path: bytes) -> StorageError:

@@ -88,7 +88,7 @@ class TemporaryFile:
         learns = server.new_mode is None and server.keeps_attributes
         plain = asyncssh.SFTPAttrs()
         attributes = asyncssh.SFTPAttrs(permissions=PRIVATE) if server.keeps_attributes and not learns else plain
-        flags = asyncssh.FXF_READ | asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
+        flags = asyncssh.FXF_WRITE | asyncssh.FXF_CREAT | asyncssh.FXF_EXCL
         self._exists = True
         looking = asyncio.ensure_future(server.replaceable(self.call, self._target, channel))
         opened = None

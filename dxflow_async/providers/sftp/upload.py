@@ -62,7 +62,7 @@ class SFTPUpload(Upload):
         file, size = self._file, sum(receipt.part.size for receipt in receipts)
         async with self._server.connections.channel(file.call) as channel:
             try:
-                opened = await file.open(channel, asyncssh.FXF_READ | asyncssh.FXF_WRITE)
+                opened = await file.open(channel, asyncssh.FXF_WRITE)
             except NotFoundError:
                 if self._naming and await self._has_name(size):
                     return Entry(file.key, size, crc32c=crc32c)

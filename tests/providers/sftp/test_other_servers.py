@@ -11,7 +11,7 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.exceptions import ServiceError, UnsupportedError
-from dxflow_async.providers.contract import ObjectOptions
+from dxflow_async.providers.contract import ObjectOptions, Part
 from tests.providers.in_memory_bodies import body, read
 from tests.providers.sftp.connected_sftp import Connect
 from tests.servers.ssh import SSHServer
@@ -37,7 +37,13 @@ def found(top: Path) -> dict[str, bytes]:
     return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("fault", ["names-only", "lines-only", "short", "statvfs", "sizeless-files", "attributes"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *("names-only", "lines-only", "short", "sizeless-files", "attributes", "read-write"),
+        *("statvfs", "no-size", "no-unit"),
+    ],
+)
 async def test_a_session(tmp_path: Path, fault: str) -> None:
     """Trees come, go, and are synced and deleted as at any server, byte for byte."""
     here = tmp_path / "here"
@@ -150,3 +156,13 @@ async def test_renaming_that_is_announced_and_refused(tmp_path: Path, connect: C
         await sftp.write("dir/other", body(b"other"), ObjectOptions())
         await sftp.rename("dir/other", "dir/name")
         assert found(server.root) == {"dir/name": b"other"}
+
+
+@pytest.mark.parametrize("fault", ["statvfs", "no-size", "no-unit", "read-write"])
+async def test_large_files(tmp_path: Path, connect: Connect, fault: str) -> None:
+    """A disk of no known size is not a full one; no file is opened for reading and writing at once."""
+    with failing(tmp_path, fault) as server:
+        upload = await connect(server.settings()).start_upload("x", 10, ObjectOptions())
+        receipts = [await upload.write_part(Part(number, 5 * number - 5, 5), body(b"bytes")) for number in (2, 1)]
+        await upload.finish(receipts[::-1], None)
+        assert (server.root / "x").read_bytes() == b"bytesbytes"

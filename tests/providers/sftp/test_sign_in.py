@@ -99,6 +99,16 @@ async def test_unknown_host_key(server: SSHServer, tmp_path: Path, connect: Conn
     await works(connect(server.settings(known_hosts=known_hosts)))
 
 
+async def test_byte_order_mark(server: SSHServer, tmp_path: Path, connect: Connect) -> None:
+    """The first line of a file with a byte order mark counts: a known key is known, and a revoked one is refused."""
+    known_hosts = tmp_path / "known_hosts"
+    known_hosts.write_text(server.known_hosts.read_text(), "utf-8-sig")
+    await works(connect(server.settings(known_hosts=known_hosts)))
+    line = server.known_hosts.read_text().strip()
+    known_hosts.write_text(f"@revoked {line}\n{line}\n", "utf-8-sig")
+    assert "revoked" in await refusal(connect(server.settings(known_hosts=known_hosts)), NetworkError)
+
+
 async def test_key_that_is_added_is_known_in_the_same_session(
     server: SSHServer, tmp_path: Path, connect: Connect
 ) -> None:
