@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from dxflow_async.exceptions import AccessDeniedError, NotFoundError, StorageError
+from dxflow_async.providers.azure.errors import REQUEST_ID
 from dxflow_async.providers.azure.headers import crc32c_of, etag_of, is_directory
 from dxflow_async.providers.azure.xml import BlockListParser
 from dxflow_async.providers.common.confirm import contradiction, disagreement, has_body, not_the_service
@@ -183,12 +184,19 @@ async def deleted(requests: Requests, call: Call, container: str, name: str, res
     Raises:
         ServiceError: it still exists.
     """
-    if not await has_body(response) and response.status == 202:
+    done = not await has_body(response) and response.status == 202
+    if done and requests.deletions.believes(REQUEST_ID in response.headers):
         return
     try:
         await look_up(requests, call, container, name)
     except NotFoundError as error:
         if error.code in (None, "BlobNotFound"):
+            if done:
+                requests.deletions.confirm()
             return
         raise
+    except AccessDeniedError:
+        if not done:
+            raise
+        return  # who may not look has only the answer
     raise not_azures(call, response, f"{response.status}, and it is still there")

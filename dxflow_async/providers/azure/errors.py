@@ -25,6 +25,7 @@ from dxflow_async.providers.common.server_clock import ServerClock
 from dxflow_async.providers.http import Call, Response
 
 __all__ = [
+    "REQUEST_ID",
     "UNKNOWN_HEADER_CODES",
     "error_of",
     "is_time_refused",
@@ -226,12 +227,15 @@ _STATUSES: dict[int, ErrorRow] = {
     503: _SLOWER,
 }
 
+REQUEST_ID = "x-ms-request-id"
+"""The header that each answer of Azure's has."""
+
 _TABLE = ErrorTable(
     kind="AZURE",
     codes=_CODES,
     messages=_MESSAGES,
     statuses=_STATUSES,
-    request_id="x-ms-request-id",
+    request_id=REQUEST_ID,
     marks=("x-ms-error-code", "x-ms-version"),
     elsewhere="set AZURE.endpoint to that address",
     vague_codes=("AuthenticationFailed",),

@@ -26,6 +26,7 @@ from dxflow_async.providers.azure.errors import (
 )
 from dxflow_async.providers.azure.headers import checksum_header, encryption_headers
 from dxflow_async.providers.azure.xml import BlobListParser, BlockListParser, ContainerListParser, TagsParser
+from dxflow_async.providers.common.bare_success import BareSuccess
 from dxflow_async.providers.common.confirm import FEW_ATTEMPTS
 from dxflow_async.providers.common.sigv4 import query_string
 from dxflow_async.providers.common.xml_reader import MAX_DOCUMENT_SIZE, MalformedXMLError
@@ -55,11 +56,13 @@ class Requests:
 
     Attributes:
         dialect: what was learned of the endpoint.
+        deletions: whether a deletion is believed that has no header of the service's.
     """
 
     def __init__(self, identity: CloudCredentials, http: HTTP, threads: Threads, *, checksum: str) -> None:
         self.http = http
         self.dialect = Dialect(identity.endpoint)
+        self.deletions = BareSuccess()
         self._identity = identity
         self._threads = threads
         self._account: Account | None = None

@@ -88,11 +88,12 @@ class Requests:
             ServiceError: nowhere, from https to http, or to a URL with a user: RFC 9110, 4.2.4 calls that an error,
                 because it hides the host.
         """
-        target = Secret(urljoin(url, quote(location, safe=_SAFE + "?%#[]")).partition("#")[0])
         try:
+            target = Secret(urljoin(url, quote(location, safe=_SAFE + "?%#[]")).partition("#")[0])
             scheme, host, _ = origin_of(target)
-        except ConfigurationError as error:
-            raise not_the_service(call, "a redirect to no valid URL") from error
+        except (ConfigurationError, ValueError):
+            # Not from the error, which may hold a signed URL.
+            raise not_the_service(call, "a redirect to no valid URL") from None
         if not location:
             raise not_the_service(call, "a redirect that does not say where to")
         if "@" in urlsplit(target).netloc:

@@ -472,11 +472,32 @@ async def test_deletion_answered_otherwise(connect_azure: ConnectAzure) -> None:
     )
     batch = answer("202 Accepted", part, Content_Type="multipart/mixed; boundary=b")
     there = answer(ETag='"1"')
-    async with ScriptedServer(batch, answer("202 Accepted")) as server:
+    async with ScriptedServer(batch, answer("202 Accepted", x_ms_request_id="1")) as server:
         assert await connect_azure(server.url).delete(["container/a", "container/b"]) == {}
     async with ScriptedServer(batch, answer("200 OK"), there) as server:
         failed = await connect_azure(server.url).delete(["container/a", "container/b"])
     assert [(key, error.retryable) for key, error in failed.items()] == [("container/a", True)]
+
+
+async def test_bare_answers_to_deletions(connect_azure: ConnectAzure) -> None:
+    """A 202 without a header of Azure's is believed only where a look agreed, and none has one otherwise."""
+    bare, marked = answer("202 Accepted"), answer("202 Accepted", x_ms_request_id="1")
+    there, gone = answer(ETag='"1"'), refusal("404 Not Found", "BlobNotFound")
+    async with ScriptedServer(bare, there, marked, bare, there) as server:
+        azure = connect_azure(server.url)
+        with pytest.raises(ServiceError, match="it is still there"):
+            await azure.delete_one("container/name")
+        await azure.delete_one("container/name")
+        with pytest.raises(ServiceError, match="it is still there"):
+            await azure.delete_one("container/name")
+        assert len(server.requests) == 5
+    async with ScriptedServer(bare, gone, bare) as server:
+        azure = connect_azure(server.url)
+        for _ in range(2):
+            await azure.delete_one("container/name")
+        assert [request.method for request in server.requests] == ["DELETE", "HEAD", "DELETE"]
+    async with ScriptedServer(bare, refusal("403 Forbidden", "AuthorizationPermissionMismatch")) as server:
+        await connect_azure(server.url).delete_one("container/name")  # who may not look has only the answer
 
 
 @pytest.mark.parametrize(

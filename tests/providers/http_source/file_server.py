@@ -26,7 +26,7 @@ class File:
         data: its bytes.
         ranges: a range is sent where one is asked for.
         etag: `"strong"`, `"weak"` or `""`.
-        head: the status of the answer to HEAD where it is not 200.
+        head: the status of the answer to HEAD where it is not 200; 0 for 200 with a length of 0.
         length: the length of a whole answer is told.
         dated: `Last-Modified` is told.
         checks: conditional headers are obeyed.
@@ -116,7 +116,7 @@ class FileServer:
         if file.status != 200:
             return web.Response(status=file.status, headers=file.headers)
         if request.method == "HEAD" and file.head != 200:
-            return web.Response(status=file.head)
+            return web.Response(status=file.head or 200, headers={"ETag": file.tag} if not file.head else {})
         return await self._file(request, file)
 
     async def _file(self, request: web.BaseRequest, file: File) -> web.StreamResponse:
