@@ -1,1 +1,1 @@
-"""Adapters: what other libraries hold in their hands opens the session's storage. Each is behind an extra."""
+"""Adapters that give other libraries a session's storage: fsspec and zarr, each behind an extra, and obspec."""

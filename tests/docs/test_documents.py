@@ -165,6 +165,33 @@ def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text("utf-8").splitlines()) <= 220
 
 
+def test_the_readme_names_every_extra() -> None:
+    """The line that installs an extra lists all of them, in their order."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert f"# extras: {', '.join(sorted(extras))}\n" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_the_design_names_every_package() -> None:
+    """Its table says what each package, and each module beside them, is for."""
+    named = re.findall(r"`(\w+)`", (ROOT / "dxflow_async/docs/design.md").read_text("utf-8"))
+    there = {path.stem for path in (ROOT / "dxflow_async").iterdir() if path.is_dir() or path.suffix == ".py"}
+    assert {name for name in there if not name.startswith("__")} - set(named) == set()
+
+
+def test_the_changelog_has_its_form() -> None:
+    """Its sections are those of Keep a Changelog, each once a version; no entry is in it twice."""
+    versions = (ROOT / "CHANGELOG.md").read_text("utf-8").split("\n## ")[1:]
+    assert versions
+    for version in versions:
+        headings = re.findall(r"^### (.+)$", version, re.MULTILINE)
+        assert set(headings) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+        assert len(set(headings)) == len(headings)
+        for section in version.split("\n### ")[1:]:
+            assert "\n\n- " not in section.partition("\n\n")[2]
+        entries = re.findall(r"^- .*(?:\n  .*)*", version, re.MULTILINE)
+        assert sorted(set(entries)) == sorted(entries)
+
+
 _SETTINGS = ROOT / "dxflow_async/docs/settings.md"
 Row = tuple[list[str], list[str], str]
 
