@@ -170,6 +170,24 @@ def test_providers_do_not_know_each_other(path: Path) -> None:
     assert used <= {folder, "common", "contract", "http", "registry", *providers.__all__}
 
 
+@every_file(sorted((ROOT / "providers").rglob("*.py")))
+def test_providers_do_not_reach_into_other_files(path: Path) -> None:
+    """No file touches an attribute with an underscore that another of our files defines; some are those of SDKs."""
+    tree = tree_of(path)
+    touched = {node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and re.match("_[^_]", node.attr)}
+    of_self = {node for node in touched if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")}
+    own = {node.attr for node in of_self} | {name for name in _defined_in(tree) if name.startswith("_")}
+    foreign = {"_replace", "_iam_endpoint_override", "_ruleset_resolver", "_session", "_timeout"}
+    assert not {ast.unparse(node) for node in touched - of_self if node.attr not in own | foreign}
+
+
+def _defined_in(tree: ast.Module) -> set[str]:
+    """The names of the functions, and of the annotated attributes, of a file."""
+    functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    declared = {node.target for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)}
+    return functions | {target.id for target in declared if isinstance(target, ast.Name)}
+
+
 @pytest.mark.parametrize("folder", ["http_source", "sftp"])
 def test_providers_that_need_only_the_door(folder: str) -> None:
     """The latest providers import nothing of ours that `dxflow_async.providers` does not offer to everybody."""

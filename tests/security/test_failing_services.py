@@ -179,7 +179,7 @@ async def test_sessions_of_google_uploads(logged: list[str], threads: Threads) -
     async with failing_service() as url:
         google = GCPProvider(GCPSettings(endpoint=url), http, threads)
         resource = {"name": "key", "contentType": "a/b"}
-        sending = ResumableUpload(google._requests, Call("GCP", "write", "/bucket/key"), "bucket", resource)
+        sending = ResumableUpload(google.requests, Call("GCP", "write", "/bucket/key"), "bucket", resource)
         for _ in range(2):
             with pytest.raises(DxflowError) as raised:
                 await sending.send(body(b"x" * 1000))

@@ -141,7 +141,7 @@ class Completion:
         return None if self._told is None else self._told.get(receipt.part.number)
 
     async def _send(self, form: _Form, condition: Mapping[str, str]) -> s3xml.Document:
-        requests, headers = self._provider._requests, dict(condition)
+        requests, headers = self._provider.requests, dict(condition)
         if form is _Form.FULL and self._crc32c is not None:
             headers |= {"x-amz-checksum-crc32c": checksum.encode(self._crc32c), "x-amz-checksum-type": FULL_OBJECT}
         body = s3xml.complete_body((r.part.number, r.etag or "", self._sent(r, form)) for r in self._receipts)
@@ -168,7 +168,7 @@ class Completion:
 
     def _limit_of(self, refusal: Refusal) -> StorageError | None:
         limits = finish_limits(refusal, self._provider.features, self._receipts)
-        return self._provider._limited(self._call, refusal, limits) if limits else None
+        return self._provider.limit_error(self._call, refusal, limits) if limits else None
 
     def _is_about_checksums(self, error: StorageError, form: _Form) -> bool:
         """Returns whether another form may succeed where this one was refused."""
@@ -181,7 +181,7 @@ class Completion:
 
     def _remember(self, ability: Ability, error: StorageError) -> None:
         reason = f"{error.status or ''} {error.code or ''}".strip()
-        self._provider._requests.refused(ability, reason, "uploads are completed without it")
+        self._provider.requests.refused(ability, reason, "uploads are completed without it")
 
     def _check_parts(self) -> None:
         """Compares the checksum of the whole with those of the parts: a service may not, although it takes it.

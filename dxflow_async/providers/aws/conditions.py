@@ -77,7 +77,7 @@ async def write_on_condition(
         raise refused(call, options, failure, missing=missing) from failure
     written = await write({})
     reason = f"{failure.status or ''} {failure.code or ''}".strip()
-    provider._requests.refused(ability, reason, "objects are looked up before they are written")
+    provider.requests.refused(ability, reason, "objects are looked up before they are written")
     return written
 
 
@@ -96,15 +96,15 @@ async def probe(provider: AWSProvider, call: Call, key: str, body: Body, headers
         return
     bucket, _, name = key.partition("/")
     try:
-        response = await provider._requests.send(call, "PUT", bucket, name, headers, body=body)
+        response = await provider.requests.send(call, "PUT", bucket, name, headers, body=body)
     except PreconditionFailedError:
         dialect.accept(Ability.CREATE_ONLY)
-        provider._learn_conditions()
+        provider.learn_conditions()
     except StorageError:
         return  # nothing is learned; the object is stored
     else:
         response.close()
-        provider._requests.refused(Ability.CREATE_ONLY, "ignored", "objects are looked up before they are written")
+        provider.requests.refused(Ability.CREATE_ONLY, "ignored", "objects are looked up before they are written")
 
 
 async def delete_matching(provider: AWSProvider, key: str, etag: str) -> None:
@@ -114,7 +114,7 @@ async def delete_matching(provider: AWSProvider, key: str, etag: str) -> None:
     bucket, _, name = key.partition("/")
 
     async def delete(headers: Mapping[str, str]) -> None:
-        response = await provider._requests.send(call, "DELETE", bucket, name, headers)
+        response = await provider.requests.send(call, "DELETE", bucket, name, headers)
         response.close()
 
     await write_on_condition(provider, call, key, options, delete)

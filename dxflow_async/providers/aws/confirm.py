@@ -108,16 +108,16 @@ async def look_by_read(provider: AWSProvider, call: Call, key: str) -> Entry:
     bucket, name = split_key(key)
     headers = {**range_headers(0, None, None), "range": "bytes=0-0"}
     try:
-        response = await provider._requests.send(call, "GET", bucket, name, headers)
+        response = await provider.requests.send(call, "GET", bucket, name, headers)
     except PreconditionFailedError:
-        response = await provider._requests.send(call, "GET", bucket, name, range_headers(0, None, None))  # it is empty
+        response = await provider.requests.send(call, "GET", bucket, name, range_headers(0, None, None))  # it is empty
     response.close()
     told = response.headers.get("content-range", "").rpartition("/")[2]
     if response.status == 200:
         told = response.headers.get("content-length", "")
     headers = response.headers
     size = int(told) if told.isdecimal() else await _listed_size(provider, call, key, etag_of(headers))
-    entry = provider._entry(key, headers, size)
+    entry = provider.described(key, headers, size)
     entry.directory = not entry.size and key.endswith("/")
     return entry if describes_object(response.headers) else await confirm_seen(provider, call, entry)
 
@@ -150,7 +150,7 @@ async def confirm_stored(provider: AWSProvider, call: Call, key: str, body: Body
     if None in (found.crc32c, body.crc32c):
         same = (
             opaque_tag(found.etag or "")
-            == (await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)).hex()
+            == (await provider.requests.digest(hashlib.md5(usedforsecurity=False), body)).hex()
         )
         same = same or await _has_bytes_of(provider, found, body)
     else:
@@ -178,11 +178,11 @@ async def confirm_part(
     Raises:
         ServiceError: the stored part differs from what was sent.
     """
-    listed = await list_parts(provider._requests, call, key, upload_id)
+    listed = await list_parts(provider.requests, call, key, upload_id)
     etag, size = listed.parts.get(part.number, ("", -1))
     if not etag and size == part.size and provider.learned.lacks_etags:
         return None
-    digest = await provider._requests.digest(hashlib.md5(usedforsecurity=False), body)
+    digest = await provider.requests.digest(hashlib.md5(usedforsecurity=False), body)
     if (opaque_tag(etag), size) != (digest.hex(), part.size):
         raise not_the_service(call, "the stored part differs from the one that was sent")
     return etag

@@ -52,19 +52,19 @@ async def copy_object(provider: AWSProvider, source: Entry, key: str, options: O
     """Copies an object with one request; see `Provider.copy`."""
     known = provider.dialect.allows(Ability.LISTED_ETAGS)
     if not known:
-        await told_by_head(_reader(provider), source)
+        await told_by_head(provider.origin, source)
     copy = partial(_copy, provider, source, key)
     try:
         return await in_source_class(provider, key, options, copy, source)
     except PreconditionFailedError:
         # A copy without a condition was looked at afterwards: its source was replaced.
-        if not known or if_match(source.etag) is None or not await told_by_head(_reader(provider), source):
+        if not known or if_match(source.etag) is None or not await told_by_head(provider.origin, source):
             raise
     return await in_source_class(provider, key, options, copy, source)
 
 
 async def _copy(provider: AWSProvider, source: Entry, key: str, options: ObjectOptions) -> Entry:
-    requests, call = provider._requests, Call(provider.name, "copy", f"/{source.key} to /{key}")
+    requests, call = provider.requests, Call(provider.name, "copy", f"/{source.key} to /{key}")
     await check_name(requests, call, *split_key(key))
     headers, own = copy_headers(source), option_headers(options)
     if options.public:
@@ -86,7 +86,7 @@ async def _copy(provider: AWSProvider, source: Entry, key: str, options: ObjectO
     else:
         document = await send({})
     etag = parse_etag(document.values.get("ETag"))
-    await check_unchanged(_reader(provider), call, source)
+    await check_unchanged(provider.origin, call, source)
     await _check_version(provider, call, source, etag)
     headers = {f"x-amz-checksum-{name}": document.values.get(f"Checksum{name.upper()}", "") for name in _ALGORITHMS}
     headers["x-amz-checksum-type"] = document.values.get("ChecksumType", "")
@@ -126,7 +126,7 @@ async def _check_version(provider: AWSProvider, call: Call, source: Entry, etag:
     """
     if provider.dialect.amazon or source.etag is None or (etag is not None and same_etag(source.etag, etag)):
         return
-    if not same_etag((await _reader(provider).stat(source.key)).etag, source.etag):
+    if not same_etag((await provider.origin.stat(source.key)).etag, source.etag):
         raise call.error(PreconditionFailedError, "the object was replaced while it was copied; start again")
 
 
@@ -153,14 +153,9 @@ async def _look(provider: AWSProvider, call: Call, source: Entry) -> Mapping[str
     return response.headers
 
 
-def _reader(provider: AWSProvider) -> AWSProvider:
-    """Returns the provider that reads the sources of copies; another key may be that of the copies."""
-    return provider._origin or provider
-
-
 async def _ask(provider: AWSProvider, call: Call, source: Entry) -> Response:
     """Sends HEAD; where the service has none, GET for the first byte."""
-    requests, headers = _reader(provider)._requests, range_headers(0, None, source.etag)
+    requests, headers = provider.origin.requests, range_headers(0, None, source.etag)
     if provider.dialect.allows(Ability.HEAD):
         try:
             return await requests.send(call, "HEAD", *split_key(source.key), headers)
@@ -177,7 +172,7 @@ async def _ask(provider: AWSProvider, call: Call, source: Entry) -> Response:
 
 async def stored_tags(provider: AWSProvider, call: Call, key: str) -> Mapping[str, str]:
     """Returns an object's tags; empty if it has none, or they cannot be read."""
-    requests = provider._requests
+    requests = provider.requests
     try:
         response = await requests.send(call, "GET", *split_key(key), query={"tagging": ""})
         document = await requests.document(call, response, "Tagging")

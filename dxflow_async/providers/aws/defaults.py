@@ -54,8 +54,8 @@ def in_source_class(
         store: stores it with the options that it is given.
         source: the object that the service copies.
     """
-    complete = options.with_defaults(provider._defaults, source)
-    kind, named = complete.storage_class, provider._defaults and provider._defaults.storage_class
+    complete = options.with_defaults(provider.defaults, source)
+    kind, named = complete.storage_class, provider.defaults and provider.defaults.storage_class
     if kind is None or kind in (options.storage_class, named):
         return store(complete)
     return _or_in_default_class(provider, key, complete, kind, store)
@@ -69,7 +69,7 @@ async def _or_in_default_class(
     store: Callable[[ObjectOptions], Coroutine[Any, Any, T]],
 ) -> T:
     bucket, without = key.partition("/")[0], replace(complete, storage_class=None)
-    if (bucket, kind) in provider._refused_classes:
+    if (bucket, kind) in provider.refused_classes:
         return await store(without)
     try:
         return await store(complete)
@@ -78,5 +78,5 @@ async def _or_in_default_class(
             raise
         stored = await store(without)
         _log.warning("%s; copies there are stored in the default class", printable(str(error)))
-        provider._refused_classes.add((bucket, kind))
+        provider.refused_classes.add((bucket, kind))
         return stored

@@ -38,7 +38,7 @@ _DIGEST_CODES = UNKNOWN_HEADER_CODES | {"BadDigest", "InvalidDigest", "MissingCo
 
 async def delete_keys(provider: AWSProvider, keys: Sequence[str]) -> dict[str, StorageError]:
     """Deletes keys; see `Provider.delete`."""
-    await provider._requests.prepare()
+    await provider.requests.prepare()
     markers = [] if provider.dialect.amazon else [key for key in keys if key.endswith("/")]
     if not markers:
         return await _delete_named(provider, keys)
@@ -146,7 +146,7 @@ async def _delete_instead(provider: AWSProvider, keys: Sequence[str], error: Sto
     if len(failed) == len(keys):
         return failed
     reason = f"{error.status or ''} {error.code or ''}".strip()
-    provider._requests.refused(Ability.BATCH_DELETE, reason, "objects are deleted one by one")
+    provider.requests.refused(Ability.BATCH_DELETE, reason, "objects are deleted one by one")
     return failed
 
 
@@ -166,7 +166,7 @@ async def _delete_together(provider: AWSProvider, keys: Sequence[str]) -> dict[s
     call, bucket = Call(provider.name, "delete", f"/{keys[0]}"), split_key(keys[0])[0]
     data, requests, dialect = (
         s3xml.delete_body([split_key(key)[1] for key in keys]),
-        provider._requests,
+        provider.requests,
         provider.dialect,
     )
     refused: StorageError | None = None
@@ -194,7 +194,7 @@ async def _digests(provider: AWSProvider, data: bytes) -> Sequence[Mapping[str, 
     }
     if not provider.dialect.allows(Ability.DELETE_MD5):
         return (crc,)
-    digest = await provider._requests.digest(hashlib.md5(usedforsecurity=False), data)
+    digest = await provider.requests.digest(hashlib.md5(usedforsecurity=False), data)
     return {"content-md5": base64.b64encode(digest).decode()}, crc
 
 
@@ -223,7 +223,7 @@ async def _delete_one(provider: AWSProvider, key: str) -> None:
     """
     call, dialect = Call(provider.name, "delete", f"/{key}"), provider.dialect
     try:
-        response = await provider._requests.send(call, "DELETE", *split_key(key))
+        response = await provider.requests.send(call, "DELETE", *split_key(key))
     except NotFoundError as error:
         if error.code in _NOT_THERE:
             return

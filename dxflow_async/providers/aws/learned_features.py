@@ -51,7 +51,7 @@ class LearnedFeatures:
         if "etag" in headers or self.lacks_etags or not has_service_headers(headers):
             return
         instead = "objects are told apart by their sizes and times, and reads are not bound to a version"
-        self._provider._requests.refused(Ability.ETAGS, "not in the answers", instead)
+        self._provider.requests.refused(Ability.ETAGS, "not in the answers", instead)
         self._provider.features = replace(self._provider.features, versions=False)
 
     async def check_metadata(self, call: Call, key: str, options: ObjectOptions) -> None:
@@ -77,5 +77,5 @@ class LearnedFeatures:
             self._provider.dialect.accept(Ability.METADATA)
             return
         instead = "objects have the times at which they were stored"
-        self._provider._requests.refused(Ability.METADATA, "not in the answers", instead)
+        self._provider.requests.refused(Ability.METADATA, "not in the answers", instead)
         self._provider.features = replace(self._provider.features, mtime=False)

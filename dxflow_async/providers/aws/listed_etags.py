@@ -26,7 +26,7 @@ async def same_version(provider: AWSProvider, etag: str, seen: Entry) -> bool:
     """Returns whether an etag is that of an object that was just looked up; see `Provider.same_version`."""
     if seen.etag is None or same_etag(seen.etag, etag):
         return True
-    if provider.dialect.amazon or provider._version is not None:
+    if provider.dialect.amazon or provider.version is not None:
         return False
     try:
         page = await provider.origin.list_page(seen.key, recursive=True)
@@ -37,7 +37,7 @@ async def same_version(provider: AWSProvider, etag: str, seen: Entry) -> bool:
         return False
     if (listed.size, int(listed.modified)) != (seen.size, int(seen.modified)):
         return False
-    provider._requests.refused(Ability.LISTED_ETAGS, "others in listings", "sources of copies are looked up first")
+    provider.requests.refused(Ability.LISTED_ETAGS, "others in listings", "sources of copies are looked up first")
     return True
 
 
@@ -71,7 +71,7 @@ async def get_version(
     Raises:
         PreconditionFailedError: the object was replaced, or is shorter.
     """
-    requests, name = provider._requests, split_key(key)
+    requests, name = provider.requests, split_key(key)
     try:
         return await requests.send(call, "GET", *name, range_headers(*span, etag)), etag
     except PreconditionFailedError as error:

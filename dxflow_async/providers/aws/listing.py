@@ -52,7 +52,7 @@ async def list_objects(provider: AWSProvider, prefix: str, *, recursive: bool, c
             raise
         reason = f"{error.status} {error.code or ''}".strip()
     page = await _list_page(provider, prefix, recursive=recursive, cursor=_Marker())
-    provider._requests.refused(Ability.LIST_V2, reason, _INSTEAD)
+    provider.requests.refused(Ability.LIST_V2, reason, _INSTEAD)
     return page
 
 
@@ -73,7 +73,7 @@ async def list_objects_after(provider: AWSProvider, prefix: str, after: str) -> 
     marker = _Marker(after.partition("/")[2])
     page = await _list_page(provider, prefix, recursive=True, cursor=marker)
     if reason is not None:
-        provider._requests.refused(Ability.LIST_V2, reason, _INSTEAD)
+        provider.requests.refused(Ability.LIST_V2, reason, _INSTEAD)
     return entries_after(provider, call, page, after)
 
 
@@ -121,7 +121,7 @@ async def _list_page(provider: AWSProvider, prefix: str, *, recursive: bool, cur
         raise contradiction(call, "it goes on, but does not say where")
     behind = _next_marker(parser, entries, len(bucket) + 1, None if recursive else rest)
     if marker is None:
-        provider._requests.refused(Ability.LIST_V2, "no NextContinuationToken", _INSTEAD)
+        provider.requests.refused(Ability.LIST_V2, "no NextContinuationToken", _INSTEAD)
     elif behind.encode() <= marker.encode():
         raise contradiction(call, "the page names itself as the next page")
     return Page(_behind(shown, len(bucket) + 1, marker), _Marker(behind))
@@ -155,8 +155,8 @@ def _query(prefix: str, marker: str | None, token: str | None, *, recursive: boo
 
 
 async def _parse(provider: AWSProvider, call: Call, bucket: str, rest: str, query: dict[str, str]) -> s3xml.ListParser:
-    response = await provider._requests.send(call, "GET", bucket, query=query)
-    parser, http = s3xml.ListParser(bucket, rest), provider._requests.http
+    response = await provider.requests.send(call, "GET", bucket, query=query)
+    parser, http = s3xml.ListParser(bucket, rest), provider.requests.http
     async with HTTPReader(Entry(call.path), -1, http, call, response) as reading:
         try:
             async for chunk in reading:
@@ -196,7 +196,7 @@ def _next_marker(parser: s3xml.ListParser, entries: Sequence[Entry], start: int,
 async def list_buckets(provider: AWSProvider, prefix: str) -> Page:
     """Returns the account's buckets whose names start with `prefix`, as directories."""
     call = Call(provider.name, "list", "/")
-    answer = await provider._requests.send(call, "GET", "")
-    document = await provider._requests.document(call, answer, "ListAllMyBucketsResult")
+    answer = await provider.requests.send(call, "GET", "")
+    document = await provider.requests.document(call, answer, "ListAllMyBucketsResult")
     names = sorted(row["Name"] for row in document.rows.get("Bucket", ()) if row.get("Name", "").startswith(prefix))
     return Page([Entry(f"{name}/", directory=True) for name in names], None)

@@ -160,11 +160,11 @@ async def _listed_parts(
     while len(sizes) < presumed.count:
         headers = {"x-amz-object-attributes": "ObjectParts,Checksum,ObjectSize"}
         headers["x-amz-part-number-marker"] = str(len(sizes))
-        response = await provider._requests.send(call, "GET", *split_key(entry.key), headers, query={"attributes": ""})
+        response = await provider.requests.send(call, "GET", *split_key(entry.key), headers, query={"attributes": ""})
         if content_length(response.headers) == entry.size or not same_etag(entry.etag, etag_of(response.headers)):
             response.close()
             raise ValueError("it is the object itself, or another version")
-        document = await provider._requests.document(
+        document = await provider.requests.document(
             call, response, "GetObjectAttributesResponse", "GetObjectAttributesOutput"
         )
         rows = document.rows.get("Part", ())
@@ -207,7 +207,7 @@ async def _by_numbers(
 
 async def _size_of_part(provider: AWSProvider, call: Call, entry: Entry, count: int, number: int) -> int | None:
     headers = range_headers(0, None, entry.etag) if if_match(entry.etag) is not None else {}
-    response = await provider._requests.send(
+    response = await provider.requests.send(
         call, "HEAD", *split_key(entry.key), headers, query={"partNumber": str(number)}
     )
     response.close()

@@ -82,7 +82,7 @@ async def confirm_name(provider: AWSProvider, call: Call, key: str) -> None:
         dialect.names_kept.update(needed)
         return
     for ability in needed:
-        provider._requests.refused(ability, "listed otherwise", "such keys are refused")
+        provider.requests.refused(ability, "listed otherwise", "such keys are refused")
     raise call.error(
         UnsafePathError,
         f"the service stored it under another name: it does not keep {_SHOWN[needed[0]]} in names; look at the name "

@@ -142,19 +142,19 @@ class AWSProvider(Provider):
         self.name = name
         self._known = Known(_features(settings.endpoint))
         self._origin: AWSProvider | None = None
-        self._version: str | None = None
-        self._defaults = default_options(settings)
-        self._refused_classes: set[tuple[str, str]] = set()
+        self.version: str | None = None
+        self.defaults = default_options(settings)
+        self.refused_classes: set[tuple[str, str]] = set()
         if settings.anonymous:
             self.features = replace(self.features, presign=False)
         self.dialect = Dialect(settings, limited=self._note_limit)
         self._http = http
-        self._requests = Requests(settings, http, threads, self.dialect, name=name, met=self._note_host)
+        self.requests = Requests(settings, http, threads, self.dialect, name=name, met=self._note_host)
         self._query = {"x-amz-request-payer": "requester"} if settings.requester_pays else None
         self._readable_buckets: set[str] = set()
-        self._signs = Signs()
+        self.signs = Signs()
         self._digest_facts, self.learned = DigestFacts(), LearnedFeatures(self)
-        self._copy_refusals = CopyRefusals()
+        self.copy_refusals = CopyRefusals()
         self._whole = WholeObjects(http.stall_timeout)
 
     @property
@@ -167,28 +167,28 @@ class AWSProvider(Provider):
         self._known.features = features
 
     @property
-    def origin(self) -> Provider:
+    def origin(self) -> AWSProvider:
         return self._origin or self
 
     def with_customer_key(self, encryption: Encryption) -> Provider:
         view = copy.copy(self)
         view._origin = self
-        view._requests = self._requests.with_customer_key(encryption)
-        view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
+        view.requests = self.requests.with_customer_key(encryption)
+        view.defaults = replace(self.defaults or ObjectOptions(), encryption=None)
         return view
 
     def at_version(self, version: str) -> Provider:
         view = copy.copy(self)
         view._origin = self._origin or self
-        view._requests = self._requests.with_version(version)
-        view._version = version
+        view.requests = self.requests.with_version(version)
+        view.version = version
         return view
 
     async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         return await list_versions(self, prefix, recursive=recursive, cursor=cursor)
 
     async def connect(self) -> None:
-        await self._requests.prepare()
+        await self.requests.prepare()
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         if "/" not in prefix:
@@ -204,14 +204,14 @@ class AWSProvider(Provider):
         if name and not (self.dialect.allows(Ability.HEAD) and self.dialect.allows(Ability.HEAD_SIZE)):
             return await look_by_read(self, call, key)
         try:
-            response = await self._requests.send(call, "HEAD", bucket, name, range_headers(0, None, None))
+            response = await self.requests.send(call, "HEAD", bucket, name, range_headers(0, None, None))
         except StorageError as error:
             if name and error.status == 404 and error.request_id is None:
                 return await look_by_read(self, call, key)  # a balancer may have said so; the answer to GET has words
             if not name or error.status not in (405, 501):
                 raise
             entry = await look_by_read(self, call, key)
-            self._requests.refused(Ability.HEAD, str(error.status), "objects are looked up by reading their first byte")
+            self.requests.refused(Ability.HEAD, str(error.status), "objects are looked up by reading their first byte")
             return entry
         response.close()
         check_status(call, response, 200)
@@ -221,8 +221,8 @@ class AWSProvider(Provider):
         if size is None:
             size = await self._look_up_size(call, key, etag_of(response.headers))
             instead = "objects are looked up by reading their first byte"
-            self._requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
-        entry = self._entry(key, response.headers, size)
+            self.requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
+        entry = self.described(key, response.headers, size)
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -240,7 +240,7 @@ class AWSProvider(Provider):
             read_all = partial(self.read, key, etag=etag, listed=listed)
             return await self._whole.read(call, key, start, end, etag, read_all)
         if etag is None:
-            response = await self._requests.send(call, "GET", *split_key(key), range_headers(start, end, None))
+            response = await self.requests.send(call, "GET", *split_key(key), range_headers(start, end, None))
         else:
             response, etag = await get_version(self, call, key, (start, end), etag)
         seen = etag_of(response.headers)
@@ -254,13 +254,13 @@ class AWSProvider(Provider):
         except BaseException as error:
             response.close()
             if isinstance(error, RangeIgnoredError):
-                self._requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
+                self.requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
             raise
-        entry = self._entry(key, response.headers, size)
-        if etag is None and listed is None and not self._signs.known(response.headers):
+        entry = self.described(key, response.headers, size)
+        if etag is None and listed is None and not self.signs.known(response.headers):
             try:
                 await confirm_read(self, call, entry)
-                self._signs.plain = True
+                self.signs.plain = True
             except BaseException:
                 response.close()
                 raise
@@ -278,7 +278,7 @@ class AWSProvider(Provider):
         headers = object_headers(call, options)
         odd = is_odd(name)
         if odd:
-            await check_name(self._requests, call, bucket, name)
+            await check_name(self.requests, call, bucket, name)
 
         # Without closures: an object is one of hundreds in flight, and each of their cells is one more to collect.
         if options.conditional:
@@ -287,12 +287,12 @@ class AWSProvider(Provider):
         else:
             response, confirmed = await self._send_body(call, bucket, name, headers, body)
         empty, told = not await has_body(response), crc32c_of(response.headers)
-        if self._signs.confirm(response.headers, body, "object", told, empty=empty) or confirmed:
+        if self.signs.confirm(response.headers, body, "object", told, empty=empty) or confirmed:
             crc32c = body.crc32c if confirmed else told
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
         else:
             stored = await confirm_stored(self, call, key, body)
-            self._signs.plain = self._signs.plain or not has_service_headers(response.headers)
+            self.signs.plain = self.signs.plain or not has_service_headers(response.headers)
         self.learned.see_etag(response.headers)
         if odd:
             await confirm_name(self, call, key)
@@ -300,7 +300,7 @@ class AWSProvider(Provider):
         if options.if_absent and not self.dialect.known(Ability.CREATE_ONLY):
             await probe(self, call, key, body, {**headers, "if-none-match": "*"})
         if options.public:
-            await self._check_readable(call, bucket, name)
+            await self.check_readable(call, bucket, name)
         return stored
 
     def _send_body(
@@ -308,7 +308,7 @@ class AWSProvider(Provider):
     ) -> Coroutine[Any, Any, SentBody]:
         judge = partial(self._write_limit, call, body.size)
         sent = {**headers, **condition} if condition else headers
-        return send_body(self._requests, call, bucket, name, {}, sent, body, judge=judge)
+        return send_body(self.requests, call, bucket, name, {}, sent, body, judge=judge)
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         return await in_source_class(self, key, options, partial(self._start_upload, key))
@@ -316,7 +316,7 @@ class AWSProvider(Provider):
     async def _start_upload(self, key: str, options: ObjectOptions) -> Upload:
         bucket, name = split_key(key)
         call = Call(self.name, "write", f"/{key}")
-        query, dialect, requests = {"uploads": ""}, self.dialect, self._requests
+        query, dialect, requests = {"uploads": ""}, self.dialect, self.requests
         await check_name(requests, call, bucket, name)
         copied = options.copied_from is not None
         headers = await upload_headers(self, call, options) if copied else object_headers(call, options)
@@ -355,7 +355,7 @@ class AWSProvider(Provider):
     async def resume_upload(
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
-        listed = await list_parts(self._requests, Call(self.name, "write", f"/{key}"), key, upload_id)
+        listed = await list_parts(self.requests, Call(self.name, "write", f"/{key}"), key, upload_id)
         kept = [each for each in receipts if listed.has(each)]
         checksums = listed.algorithm == "CRC32C" or (not listed.algorithm and all(receipt.verified for receipt in kept))
         upload = S3Upload(
@@ -374,7 +374,7 @@ class AWSProvider(Provider):
         call = Call(self.name, "list uploads", f"/{key}")
 
         async def ask(query: Mapping[str, str]) -> bytes:
-            response = await self._requests.send(call, "GET", bucket, query=query)
+            response = await self.requests.send(call, "GET", bucket, query=query)
             return await read_body(call, response, self._http, s3xml.MAX_DOCUMENT_SIZE)
 
         try:
@@ -384,12 +384,12 @@ class AWSProvider(Provider):
         return [(S3Upload(self, key, each, ObjectOptions(), checksums=False), began) for each, began in found]
 
     async def delete(self, keys: Sequence[str]) -> dict[str, StorageError]:
-        if self._version is not None:
+        if self.version is not None:
             return await delete_version(self, keys[0])
         refused: dict[str, StorageError] = {}
         for key in filter(is_odd, keys):
             try:
-                await check_name(self._requests, Call(self.name, "delete", f"/{key}"), *split_key(key))
+                await check_name(self.requests, Call(self.name, "delete", f"/{key}"), *split_key(key))
             except UnsafePathError as error:
                 refused[key] = error
         if not refused:
@@ -409,22 +409,22 @@ class AWSProvider(Provider):
     async def copy(self, source: Entry, key: str, options: ObjectOptions) -> Entry:
         call = Call(self.name, "copy", f"/{source.key} to /{key}")
         copied = partial(copy_object, self, source, key, options)
-        return await self._copy_refusals.attempt(self, call, (source, key), copied, refuses_copy)
+        return await self.copy_refusals.attempt(self, call, (source, key), copied, refuses_copy)
 
     async def stored_tags(self, source: Entry) -> Mapping[str, str]:
         return await stored_tags(self, Call(self.name, "copy", f"/{source.key}"), source.key)
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = split_key(key)
-        region = await self._requests.region_of(bucket)
-        _, base, _ = await self._requests.base(bucket, region)
+        region = await self.requests.region_of(bucket)
+        _, base, _ = await self.requests.base(bucket, region)
         url = base + quote(name, safe="/-_.~")
-        return await self._requests.identity.presign(method, url, region, int(expires), self._query)
+        return await self.requests.identity.presign(method, url, region, int(expires), self._query)
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
-        return [*self.dialect.facts(), *self._copy_refusals.facts]
+        return [*self.dialect.facts(), *self.copy_refusals.facts]
 
-    def _entry(self, key: str, headers: Mapping[str, str], size: int) -> Entry:
+    def described(self, key: str, headers: Mapping[str, str], size: int) -> Entry:
         """Returns the object that the headers describe, without its checksums if they are not to be compared."""
         entry = entry_of(key, headers, size)
         self.learned.see(entry, headers)
@@ -434,7 +434,7 @@ class AWSProvider(Provider):
             add_digests(entry, headers, self._digest_facts, amazon=self.dialect.amazon)
         return entry
 
-    def _learn_conditions(self) -> None:
+    def learn_conditions(self) -> None:
         """Takes over which conditions of writes the service is known to obey itself."""
         create, replaces = self.dialect.has(Ability.CREATE_ONLY), self.dialect.has(Ability.REPLACE_ONLY)
         self.features = replace(self.features, atomic_create=create, atomic_replace=replaces)
@@ -448,7 +448,7 @@ class AWSProvider(Provider):
     def _note_limit(self, name: str, value: Any) -> None:
         self.features = replace(self.features, **{name: value})
 
-    def _limited(self, call: Call, refusal: Refusal, limits: Mapping[str, Any]) -> StorageError:
+    def limit_error(self, call: Call, refusal: Refusal, limits: Mapping[str, Any]) -> StorageError:
         """Notes limits that a refusal tells; returns the error by which the engine begins the object anew."""
         for name, value in limits.items():
             self.dialect.limit(name, value, refusal.reason)
@@ -458,7 +458,7 @@ class AWSProvider(Provider):
 
     def _write_limit(self, call: Call, size: int, refusal: Refusal) -> StorageError | None:
         limits = write_limits(refusal, size)
-        return self._limited(call, refusal, limits) if limits else None
+        return self.limit_error(call, refusal, limits) if limits else None
 
     async def aclose(self) -> None:
         await self._whole.aclose()
@@ -467,7 +467,7 @@ class AWSProvider(Provider):
         """Returns the size of an object whose HEAD has none."""
 
         async def get(headers: Mapping[str, str]) -> Response:
-            response = await self._requests.send(
+            response = await self.requests.send(
                 call, "GET", *split_key(key), range_headers(0, None, etag) | {**headers}
             )
             if not same_etag(etag, etag_of(response.headers)):
@@ -478,11 +478,11 @@ class AWSProvider(Provider):
         size, _ = await look_up_size(call, self._http, get)
         return size
 
-    async def _check_readable(self, call: Call, bucket: str, name: str) -> None:
+    async def check_readable(self, call: Call, bucket: str, name: str) -> None:
         """Checks once per bucket that an object just made public is readable without credentials."""
         if bucket in self._readable_buckets:
             return
-        host, base, _ = await self._requests.base(bucket, await self._requests.region_of(bucket))
+        host, base, _ = await self.requests.base(bucket, await self.requests.region_of(bucket))
         response = await self._http.send(call, "HEAD", base + quote(name, safe="/-_.~"), {"host": host})
         response.close()
         if response.status != 200:

@@ -72,7 +72,7 @@ class S3Upload(Upload):
     ) -> None:
         self.id = upload_id
         self._provider = provider
-        self._requests = provider._requests
+        self._requests = provider.requests
         self._key = key
         self._bucket, self._name = split_key(key)
         self._options = options
@@ -99,7 +99,7 @@ class S3Upload(Upload):
             self._full = kind == FULL_OBJECT
         self._provider.learned.see_etag(response.headers)
         empty, told = not await has_body(response), crc32c_of(response.headers)
-        if not self._provider._signs.confirm(response.headers, body, "part", told, empty=empty) and not (
+        if not self._provider.signs.confirm(response.headers, body, "part", told, empty=empty) and not (
             etag is None and self._provider.learned.lacks_etags and "x-amz-checksum-crc32c" not in response.headers
         ):
             etag = await confirm_part(self._provider, call, self._key, self.id, part, body)
@@ -125,7 +125,7 @@ class S3Upload(Upload):
             )
             return await self._requests.document(call, response, "CopyPartResult")
 
-        attempt = self._provider._copy_refusals.attempt
+        attempt = self._provider.copy_refusals.attempt
         document = await attempt(self._provider, call, (source, self._key), copy, refuses_copy)
         etag = parse_etag(document.values.get("ETag"))
         if not etag and not self._provider.learned.lacks_etags:
@@ -156,7 +156,7 @@ class S3Upload(Upload):
         await confirm_name(self._provider, call, self._key)
         await self._provider.learned.check_metadata(call, self._key, self._options)
         if self._options.public:
-            await self._provider._check_readable(call, self._bucket, self._name)
+            await self._provider.check_readable(call, self._bucket, self._name)
         return entry
 
     async def abort(self) -> None:
@@ -183,7 +183,7 @@ class S3Upload(Upload):
 
     def _limit_of(self, call: Call, refusal: Refusal, part: Part) -> StorageError | None:
         limits = part_limits(refusal, self._provider.features, part.number, part.size)
-        return self._provider._limited(call, refusal, limits) if limits else None
+        return self._provider.limit_error(call, refusal, limits) if limits else None
 
 
 def _named(call: Call, receipt: PartReceipt, listed: ListedParts) -> PartReceipt:

@@ -39,9 +39,9 @@ async def list_versions(provider: AWSProvider, prefix: str, *, recursive: bool, 
         query["delimiter"] = "/"
     if cursor is not None:
         query |= {"key-marker": cursor.key, "version-id-marker": cursor.version}
-    response = await provider._requests.send(call, "GET", bucket, query=query)
+    response = await provider.requests.send(call, "GET", bucket, query=query)
     parser = _VersionListParser()
-    async with HTTPReader(Entry(call.path), -1, provider._requests.http, call, response) as reading:
+    async with HTTPReader(Entry(call.path), -1, provider.requests.http, call, response) as reading:
         try:
             async for chunk in reading:
                 parser.feed(chunk)

@@ -310,7 +310,7 @@ class AzureProvider(LooksFirst):
         headers = {"x-ms-blob-type": "BlockBlob", **stored_with, **condition_headers(options)}
         if options.public:
             await self._check_public(call, container)
-        await self._check_condition(call, key, options)
+        await self.check_condition(call, key, options)
         if name.endswith("/") and not body.size:
             return await self._mark_directory(call, key, container, name, headers, body)
         try:
@@ -345,7 +345,7 @@ class AzureProvider(LooksFirst):
         call = Call(self.name, "delete", f"/{key}")
         container, name = split_key(call, key)
         options = ObjectOptions(if_match=etag)
-        await self._check_condition(call, key, options)
+        await self.check_condition(call, key, options)
         try:
             response = await self._requests.send(call, "DELETE", container, name, condition_headers(options))
         except StorageError as error:
@@ -369,7 +369,7 @@ class AzureProvider(LooksFirst):
         options = options.with_defaults(self._defaults, source)
         if options.public:
             await self._check_public(call, container)
-        await self._check_condition(call, key, options)
+        await self.check_condition(call, key, options)
 
         async def copy() -> str | None:
             return await copy_blob(self._requests, call, source, origin, (container, name), options)

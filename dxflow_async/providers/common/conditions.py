@@ -70,7 +70,8 @@ class LooksFirst(Provider):
         checked = options.conditional and not self.features.atomic_replace
         return ConditionalUpload(self, call, key, upload, options) if checked else upload
 
-    async def _check_condition(self, call: Call, key: str, options: ObjectOptions) -> None:
+    async def check_condition(self, call: Call, key: str, options: ObjectOptions) -> None:
+        """Checks the condition of a write or a deletion, where the service may not; see `check_condition`."""
         if options.conditional and not self.features.atomic_replace:
             await check_condition(self, call, key, options)
 

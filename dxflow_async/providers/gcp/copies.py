@@ -39,12 +39,12 @@ async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, op
     A class other than the standard one goes along, unless the options or the settings name one. The service itself
     stores copies in the class of the bucket.
     """
-    bucket, name = provider._split(call, key)
-    await provider._check_condition(call, key, options)
-    path = f"{object_path(*provider._split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
+    bucket, name = provider.split(call, key)
+    await provider.check_condition(call, key, options)
+    path = f"{object_path(*provider.split(call, source.key))}/rewriteTo/b/{bucket}/o/{quote(name, safe='')}"
     query, headers, body, reached = _query(provider, source, options), None, None, None
     furthest = stalled = 0
-    storage_class = options.with_defaults(provider._defaults, source).storage_class
+    storage_class = options.with_defaults(provider.defaults, source).storage_class
     if storage_class is not None:
         # A resource of the copy is stored in the place of that of the source.
         resource = await _kept_with_copy(provider, call, source, options)
@@ -52,13 +52,13 @@ async def rewrite(provider: GCPProvider, call: Call, source: Entry, key: str, op
         headers = {"content-type": JSON_TYPE}
     while True:  # a large object takes several calls, each of which continues the one before
         try:
-            response = await provider._requests.send(call, "POST", f"{path}?{urlencode(query)}", headers, body)
+            response = await provider.requests.send(call, "POST", f"{path}?{urlencode(query)}", headers, body)
         except NotFoundError as error:
-            await (provider._origin or provider)._check_replaced(call, source.key, source.etag, error)
+            await provider.origin.check_replaced(call, source.key, source.etag, error)
             raise
         except StorageError as error:
             raise refused(call, options, error) from error
-        document = await provider._requests.document(call, response, "storage#rewriteResponse", signs=("done",))
+        document = await provider.requests.document(call, response, "storage#rewriteResponse", signs=("done",))
         if document.get("done") is True:
             stored = parsed(call, described, bucket, name, document.get("resource") or {})
             stored = await _compared_with_source(provider, call, source, stored)
@@ -80,12 +80,12 @@ def _rewritten(document: Mapping[str, Any]) -> int:
 
 async def _kept_with_copy(provider: GCPProvider, call: Call, source: Entry, options: ObjectOptions) -> dict[str, Any]:
     """Returns the resource of a copy with everything that is stored with its source."""
-    path = f"{object_path(*provider._split(call, source.key))}?fields=kind,{KEPT_FIELDS}"
+    path = f"{object_path(*provider.split(call, source.key))}?fields=kind,{KEPT_FIELDS}"
     if source.etag is not None:
         path += f"&generation={source.etag}"
-    reader = provider._origin or provider
-    response = await reader._requests.send(call, "GET", path)
-    kept = await reader._requests.document(call, response, "storage#object", needed=False)
+    reader = provider.origin
+    response = await reader.requests.send(call, "GET", path)
+    kept = await reader.requests.document(call, response, "storage#object", needed=False)
     kept.pop("kind", None)
     if options.modified is not None:
         kept["metadata"] = {"mtime": format_mtime(options.modified), **(kept.get("metadata") or {})}
@@ -102,11 +102,11 @@ async def _keep_time(
     path = f"{object_path(bucket, name)}?ifGenerationMatch={stored.etag}"
     body = json.dumps({"metadata": {"mtime": format_mtime(modified)}}).encode()
     try:
-        response = await provider._requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
+        response = await provider.requests.send(call, "PATCH", path, {"content-type": JSON_TYPE}, body)
     except AccessDeniedError as error:
         _log.info("/%s/%s keeps no time: %s", bucket, name, error)
         return None
-    document = await provider._requests.document(call, response, "storage#object", needed=False)
+    document = await provider.requests.document(call, response, "storage#object", needed=False)
     return parsed(call, described, bucket, name, document).mtime
 
 
@@ -130,7 +130,7 @@ def _query(provider: GCPProvider, source: Entry, options: ObjectOptions) -> dict
         query["sourceGeneration"] = source.etag
     if options.public:
         query["destinationPredefinedAcl"] = "publicRead"
-    if (key_name := managed_key(provider._completed(options), "destinationKmsKeyName")) != "":
+    if (key_name := managed_key(provider.completed(options), "destinationKmsKeyName")) != "":
         query["destinationKmsKeyName"] = unquote(key_name.partition("=")[2])
     if options.conditional:
         name_of_condition, _, value = condition(options)[1:].partition("=")

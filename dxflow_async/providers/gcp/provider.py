@@ -160,14 +160,14 @@ class GCPProvider(LooksFirst):
     def __init__(self, settings: GCPSettings, http: HTTP, threads: Threads, *, name: str = "GCP") -> None:
         self.name = name
         self._identity = CloudCredentials(settings, http, threads, name=name)
-        self._requests = Requests(http, self._identity, settings.user_project, name)
+        self.requests = Requests(http, self._identity, settings.user_project, name)
         if settings.customer_key is not None:
-            self._requests.use_customer_key(Encryption.customer(settings.customer_key))
-        self._store = Store(self._requests)
-        self._rules = BucketRules(self._requests)
+            self.requests.use_customer_key(Encryption.customer(settings.customer_key))
+        self._store = Store(self.requests)
+        self._rules = BucketRules(self.requests)
         self._origin: GCPProvider | None = None
         self._version: str | None = None
-        self._defaults = _defaults(settings)
+        self.defaults = _defaults(settings)
         self._threads = threads
         self._buckets: set[str] = set()
         self._copy_refusals = CopyRefusals()
@@ -190,16 +190,16 @@ class GCPProvider(LooksFirst):
             )
 
     @property
-    def origin(self) -> Provider:
+    def origin(self) -> GCPProvider:
         return self._origin or self
 
     def with_customer_key(self, encryption: Encryption) -> Provider:
         view = copy.copy(self)
         view._origin = self
-        view._requests = self._requests.with_customer_key(encryption)
-        view._store = Store(view._requests)
+        view.requests = self.requests.with_customer_key(encryption)
+        view._store = Store(view.requests)
         view._store.refused, view._store.deletions = self._store.refused, self._store.deletions
-        view._defaults = replace(self._defaults or ObjectOptions(), encryption=None)
+        view.defaults = replace(self.defaults or ObjectOptions(), encryption=None)
         return view
 
     def at_version(self, version: str) -> Provider:
@@ -210,7 +210,7 @@ class GCPProvider(LooksFirst):
 
     async def list_versions(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         call = Call(self.name, "list", f"/{prefix}")
-        bucket, rest = self._split(call, prefix)
+        bucket, rest = self.split(call, prefix)
         query = {"versions": "true"} if recursive else {"versions": "true", "delimiter": "/"}
         if cursor is not None:
             query["pageToken"] = cursor
@@ -219,14 +219,14 @@ class GCPProvider(LooksFirst):
         newest_first = sorted(page.entries, key=lambda entry: -int(entry.version or 0))
         return replace(page, entries=sorted(newest_first, key=lambda entry: entry.key.encode()))
 
-    def _completed(self, options: ObjectOptions) -> ObjectOptions:
-        return options.with_defaults(self._defaults)
+    def completed(self, options: ObjectOptions) -> ObjectOptions:
+        return options.with_defaults(self.defaults)
 
     async def list_page(self, prefix: str, *, recursive: bool, cursor: Any | None = None) -> Page:
         call = Call(self.name, "list", f"/{prefix}")
         if "/" not in prefix:
             return await self._list_buckets(call, prefix, cursor)
-        bucket, rest = self._split(call, prefix)
+        bucket, rest = self.split(call, prefix)
         query = {} if recursive else {"delimiter": "/"}
         if cursor is not None:
             query["pageToken"] = cursor
@@ -234,7 +234,7 @@ class GCPProvider(LooksFirst):
 
     async def list_after(self, prefix: str, after: str) -> Page:
         call = Call(self.name, "list", f"/{prefix}")
-        bucket, rest = self._split(call, prefix)
+        bucket, rest = self.split(call, prefix)
         page = await self._list(call, bucket, rest, {"startOffset": after.removeprefix(f"{bucket}/")})
         while not page.entries and page.cursor is not None:  # an empty page does not show where the listing began
             page = await self._list(call, bucket, rest, {"pageToken": page.cursor})
@@ -245,8 +245,8 @@ class GCPProvider(LooksFirst):
         size = str(page_size(recursive=recursive, first=not more or more.keys() == {"delimiter"}))
         query = {"prefix": rest, "maxResults": size, "fields": LIST_FIELDS, **more}
         path = f"/storage/v1/b/{bucket}/o?{urlencode(query, quote_via=quote)}"
-        response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
-        document = await self._requests.document(call, response, _OBJECTS, signs=("items", "prefixes"))
+        response = await self.requests.send(call, "GET", path, missing_bucket=bucket)
+        document = await self.requests.document(call, response, _OBJECTS, signs=("items", "prefixes"))
         # Parts of uploads are hidden, except from a listing of that very prefix.
         hidden = "" if rest.startswith(PARTS_PREFIX) else PARTS_PREFIX
         entries = parsed(call, entries_of, bucket, document, hidden)
@@ -259,17 +259,17 @@ class GCPProvider(LooksFirst):
 
     async def stat(self, key: str) -> Entry:
         call = Call(self.name, "stat", f"/{key}")
-        bucket, name = self._split(call, key)
+        bucket, name = self.split(call, key)
         if not name:
             # The right to list objects does not include the right to read the bucket's metadata.
             path = f"/storage/v1/b/{bucket}/o?maxResults=1&fields=kind"
             try:
-                response = await self._requests.send(call, "GET", path, missing_bucket=bucket)
+                response = await self.requests.send(call, "GET", path, missing_bucket=bucket)
             except AccessDeniedError:
                 if not await self._rules.permits_anything(bucket):
                     raise
             else:
-                await self._requests.document(call, response, _OBJECTS, signs=("items",))
+                await self.requests.document(call, response, _OBJECTS, signs=("items",))
             return Entry(f"{bucket}/", directory=True)
         return await self._store.look(call, bucket, name, self._version)
 
@@ -283,7 +283,7 @@ class GCPProvider(LooksFirst):
         listed: Entry | None = None,
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
-        bucket, name = self._split(call, key)
+        bucket, name = self.split(call, key)
         if (start or end is not None) and not self.features.ranges:
             return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         # Compressed objects arrive as they are stored, with their own size and checksum.
@@ -292,9 +292,9 @@ class GCPProvider(LooksFirst):
             headers["range"] = f"bytes={start}-{'' if end is None else end - 1}"
         path = self._media_path(bucket, name, self._version or etag)
         try:
-            response = await self._requests.send(call, "GET", path, headers)
+            response = await self.requests.send(call, "GET", path, headers)
         except NotFoundError as error:
-            await self._check_replaced(call, key, etag, error)
+            await self.check_replaced(call, key, etag, error)
             raise
         try:
             if is_decompressed(response.status, response.headers):
@@ -313,15 +313,15 @@ class GCPProvider(LooksFirst):
             response.close()
             raise
         crc32c = entry.crc32c if length == size else None
-        return body_reader(entry, length, self._requests.http, call, response, crc32c)
+        return body_reader(entry, length, self.requests.http, call, response, crc32c)
 
     async def write(self, key: str, body: Body, options: ObjectOptions) -> Entry:
         call = Call(self.name, "write", f"/{key}")
-        bucket, name = self._split(call, key)
-        options = self._completed(options)
+        bucket, name = self.split(call, key)
+        options = self.completed(options)
         resource = resource_of(name, options, body.crc32c)
         query = acl("predefinedAcl", public=options.public) + condition(options) + managed_key(options)
-        await self._check_condition(call, key, options)
+        await self.check_condition(call, key, options)
         put = self._store.put if body.size <= SINGLE_SIZE else self._store.put_in_session
         try:
             return (await put(call, bucket, resource, body, query)).entry
@@ -330,8 +330,8 @@ class GCPProvider(LooksFirst):
 
     async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
         call = Call(self.name, "write", f"/{key}")
-        bucket, name = self._split(call, key)
-        options = self._completed(options)
+        bucket, name = self.split(call, key)
+        options = self.completed(options)
         resource_of(name, options, None)  # refuses what cannot be kept before the parts are sent
         if self._store.composes and not await self._rules.obstacle(bucket):
             composed = ComposeUpload(self._store, self._rules, key, options, self._read_part)
@@ -344,10 +344,10 @@ class GCPProvider(LooksFirst):
         self, key: str, upload_id: str, receipts: Sequence[PartReceipt], options: ObjectOptions
     ) -> tuple[Upload, Sequence[PartReceipt]]:
         call = Call(self.name, "write", f"/{key}")
-        self._split(call, key)
+        self.split(call, key)
         if upload_id.startswith(_WHOLE):
             raise call.error(NotFoundError, "its bytes were on the disk of the process that began it")
-        options = self._completed(options)
+        options = self.completed(options)
         upload = ComposeUpload(self._store, self._rules, key, options, self._read_part, upload_id)
         page = await self.list_page(upload.directory, recursive=True)
         found = list(page.entries)
@@ -365,7 +365,7 @@ class GCPProvider(LooksFirst):
         refused: dict[str, StorageError] = {}
         for key in keys:
             try:
-                bucket, _ = self._split(Call(self.name, "delete", f"/{key}"), key)
+                bucket, _ = self.split(Call(self.name, "delete", f"/{key}"), key)
             except UnsafePathError as error:
                 refused[key] = error
             else:
@@ -381,11 +381,11 @@ class GCPProvider(LooksFirst):
 
     async def delete_matching(self, key: str, etag: str) -> None:
         call, options = Call(self.name, "delete", f"/{key}"), ObjectOptions(if_match=etag)
-        bucket, name = self._split(call, key)
-        await self._check_condition(call, key, options)
+        bucket, name = self.split(call, key)
+        await self.check_condition(call, key, options)
         path = f"{object_path(bucket, name)}?{condition(options)[1:]}"
         try:
-            response = await self._requests.send(call, "DELETE", path)
+            response = await self.requests.send(call, "DELETE", path)
         except StorageError as error:
             raise refused(call, options, error, missing=isinstance(error, NotFoundError)) from error
         response.close()
@@ -408,7 +408,7 @@ class GCPProvider(LooksFirst):
         return [*refused, *self._rules.facts, *self._copy_refusals.facts]
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
-        bucket, name = self._split(Call(self.name, "presign", f"/{key}"), key)
+        bucket, name = self.split(Call(self.name, "presign", f"/{key}"), key)
         return await self._identity.presign(method, bucket, name, int(expires))
 
     async def aclose(self) -> None:
@@ -419,8 +419,8 @@ class GCPProvider(LooksFirst):
         query = {"project": await self._identity.project(), "prefix": prefix, "fields": fields}
         if cursor is not None:
             query["pageToken"] = cursor
-        response = await self._requests.send(call, "GET", f"/storage/v1/b?{urlencode(query)}")
-        document = await self._requests.document(call, response, "storage#buckets")
+        response = await self.requests.send(call, "GET", f"/storage/v1/b?{urlencode(query)}")
+        document = await self.requests.document(call, response, "storage#buckets")
         names = parsed(call, bucket_names, document)
         found = [Entry(f"{name}/", directory=True) for name in names if name.startswith(prefix)]
         return Page(found, next_token(call, document, cursor, found))
@@ -461,7 +461,7 @@ class GCPProvider(LooksFirst):
             path = f"/download{object_path(bucket, name)}"
         return f"{path}?{'&'.join(query)}" if query else path
 
-    async def _check_replaced(self, call: Call, key: str, etag: str | None, missing: NotFoundError) -> None:
+    async def check_replaced(self, call: Call, key: str, etag: str | None, missing: NotFoundError) -> None:
         """Raises PreconditionFailedError if a missing version was replaced by another one."""
         if etag is None:
             return
@@ -474,7 +474,7 @@ class GCPProvider(LooksFirst):
                 PreconditionFailedError, "the object was replaced in the meantime; start again", status=404
             ) from missing
 
-    def _split(self, call: Call, key: str) -> tuple[str, str]:
+    def split(self, call: Call, key: str) -> tuple[str, str]:
         """Splits a key into bucket and name; refuses names that no bucket can have and that might change the URL."""
         bucket, _, name = key.partition("/")
         if name in (".", "..") and call.operation != "list":  # https://cloud.google.com/storage/docs/objects#naming

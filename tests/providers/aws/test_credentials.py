@@ -83,7 +83,7 @@ async def test_rotating_credentials(http: HTTP, threads: Threads) -> None:
 
     async with ScriptedServer(answer(ETag='"1"')) as server:
         aws = AWSProvider(AWSSettings(endpoint=server.url, region="us-east-1"), http, threads)
-        aws._requests.identity._chain = Chain()
+        aws.requests.identity._chain = Chain()
         for _ in range(3):
             await aws.stat("bucket/name")
     used = [(each.headers["authorization"], each.headers["x-amz-security-token"]) for each in server.requests]
@@ -277,8 +277,8 @@ async def test_addressing_follows_the_sdks_endpoint(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     aws = AWSProvider(AWSSettings(), http, threads)
-    assert (await aws._requests.base("bucket", "eu-west-1"))[1] == base
-    assert "aws-global" not in (await aws._requests.base("bucket", "us-east-1"))[1]
+    assert (await aws.requests.base("bucket", "eu-west-1"))[1] == base
+    assert "aws-global" not in (await aws.requests.base("bucket", "us-east-1"))[1]
     own = AWSProvider(AWSSettings(addressing="virtual"), http, threads)
-    below = (await own._requests.base("bucket", "eu-west-1")).host.startswith("bucket.")
+    below = (await own.requests.base("bucket", "eu-west-1")).host.startswith("bucket.")
     assert below is ("127.0.0.1" not in base), "nothing stands below an address"
