@@ -10,7 +10,7 @@ from cyclopts import App
 
 from dxflow_async.blocking.tables import write_line
 from dxflow_async.cli.json_lines import print_json, say
-from dxflow_async.cli.run import Flag, read_password, run_loop
+from dxflow_async.cli.run import Flag, Texts, read_password, run_loop
 from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config.settings import Settings
 from dxflow_async.hub_page.doors import AccountDoor
@@ -42,8 +42,8 @@ def serve(
     tls_key: Path | None = None,
     insecure_http: Flag = False,
     sign_up: Flag = False,
-    allow_host: list[str] | None = None,
-    trusted_proxy: list[str] | None = None,
+    allow_host: Texts = (),
+    trusted_proxy: Texts = (),
     sign_in_idle_days: float = 30,
     sign_in_max_days: float = 365,
     no_page: Flag = False,
@@ -78,8 +78,8 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_http=insecure_http,
-        allow_hosts=tuple(allow_host or ()),
-        trusted_proxies=tuple(trusted_proxy or ()),
+        allow_hosts=allow_host,
+        trusted_proxies=trusted_proxy,
     )
     home = _home(data)
     limits = SignInLimits(idle=sign_in_idle_days * 86_400, age=sign_in_max_days * 86_400)

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from dxflow_async.blocking.progress import ProgressMode
 from dxflow_async.cli.log_lines import log_more
-from dxflow_async.cli.run import Flag
+from dxflow_async.cli.run import Flag, Texts
 from dxflow_async.cli.sizes import time_of
 from dxflow_async.cli.standard_streams import STREAM
 from dxflow_async.cli.status import complain
@@ -26,9 +26,8 @@ from dxflow_async.providers.encryption import Encryption
 from dxflow_async.transfer.progress import OnProgress
 from dxflow_async.transfer.selection import Selection
 
-__all__ = ["Choice", "DryRun", "Pace", "Patterns", "Quiet", "ReportPath", "Shown", "Writing", "listed_names"]
+__all__ = ["Choice", "DryRun", "Pace", "Quiet", "ReportPath", "Shown", "Writing", "listed_names"]
 
-Patterns = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 DryRun = Annotated[Flag, Parameter(name=["--dry-run", "-n"])]
 Quiet = Annotated[Flag, Parameter(name=["--quiet", "-q"])]
 ReportPath = Annotated[Path | None, Parameter(name="--report")]
@@ -50,8 +49,8 @@ class Choice:
         smaller: Only objects of less than this size.
     """
 
-    include: Patterns = ()
-    exclude: Patterns = ()
+    include: Texts = ()
+    exclude: Texts = ()
     files_from: str | None = None
     newer: str | None = None
     older: str | None = None
@@ -109,8 +108,8 @@ class Writing:
     cache_control: str | None = None
     storage_class: str | None = None
     sse: str | None = None
-    meta: Patterns = ()
-    tag: Patterns = ()
+    meta: Texts = ()
+    tag: Texts = ()
 
     def arguments(self) -> dict[str, Any]:
         """Returns the arguments of a call.

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from dxflow_async.blocking.fitting import terminal_columns
 from dxflow_async.blocking.tables import fitted, labelled_line, write_line, write_text
 from dxflow_async.cli.json_lines import print_json, say
-from dxflow_async.cli.run import Flag, read_secret, run_loop
+from dxflow_async.cli.run import Flag, Texts, read_secret, run_loop
 from dxflow_async.cli.status import NOT_FOUND, Failures, complain
 from dxflow_async.config.kinds import UnusableSettings, kind_name, settings_class
 from dxflow_async.config.loader import ConfigFile, Field, Found, convert, fields_of, nearest
@@ -38,7 +38,6 @@ remotes = App(
 )
 
 Options = Annotated[str, Parameter(negative=())]
-Names = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
 
 
 @remotes.command(name="list")
@@ -62,7 +61,7 @@ def add(
     name: str,
     *,
     type: str,  # noqa: A002
-    secret: Names = (),
+    secret: Texts = (),
     replace: Flag = False,
     json: Flag = False,
     **options: Options,

@@ -26,6 +26,7 @@ from dxflow_async.session import AsyncSession
 __all__ = [
     "Account",
     "Flag",
+    "Texts",
     "new_session",
     "read_password",
     "read_secret",
@@ -37,6 +38,9 @@ __all__ = [
 T = TypeVar("T")
 
 Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
+
+Texts = Annotated[tuple[str, ...], Parameter(consume_multiple=False, negative=(), show_default=False)]
+"""An option that may be given several times."""
 
 
 @Parameter(name="*")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from dxflow_async.cli.run import Flag
+from dxflow_async.cli.run import Flag, Texts
 from dxflow_async.cli.serving import serve_until_told
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
@@ -30,8 +30,8 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     insecure_http: Flag = False,
-    allow_host: list[str] | None = None,
-    trusted_proxy: list[str] | None = None,
+    allow_host: Texts = (),
+    trusted_proxy: Texts = (),
     not_durable: Flag = False,
     json: Flag = False,
 ) -> int:
@@ -61,8 +61,8 @@ def serve(
         tls_cert=tls_cert,
         tls_key=tls_key,
         insecure_http=insecure_http,
-        allow_hosts=tuple(allow_host or ()),
-        trusted_proxies=tuple(trusted_proxy or ()),
+        allow_hosts=allow_host,
+        trusted_proxies=trusted_proxy,
     )
     file = secrets or settings.home / "unit-secrets.json"
     if file.resolve().is_relative_to(root.resolve()):
