@@ -28,11 +28,11 @@ from dxflow_async.doors.fsspec_bulk import (
     note_listed,
     note_pair,
     of_progress,
-    raise_own_error,
 )
 from dxflow_async.doors.fsspec_directories import DirectoryCalls
 from dxflow_async.doors.fsspec_files import CachedFile, FileSystemCalls, OpenedReader, OpenedWriter, layered
 from dxflow_async.doors.loop_sessions import LoopSessions
+from dxflow_async.doors.own_errors import raise_own_error
 from dxflow_async.exceptions import (
     ConfigurationError,
     NotFoundError,

@@ -38,7 +38,6 @@ __all__ = [
     "note_listed",
     "note_pair",
     "of_progress",
-    "raise_own_error",
 ]
 
 _LOOKS = 32
@@ -378,15 +377,6 @@ class _Files:
         while self._told < ended:
             self._told += 1
             self._callback.relative_update(1)
-
-
-async def raise_own_error(transfer: Awaitable[TransferReport]) -> None:
-    """Awaits the transfer of one item, and raises its own error: callers of fsspec expect `FileNotFoundError`."""
-    try:
-        await transfer
-    except TransferError as error:
-        failed = error.report.failed
-        raise (failed[0].error or error if failed else error) from None
 
 
 def of_progress(callback: Any) -> Callable[[Progress], None] | None:

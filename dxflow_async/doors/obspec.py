@@ -6,7 +6,7 @@ Libraries that ask for the asynchronous protocols of obspec, such as `GetRangesA
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
@@ -22,8 +22,9 @@ from dxflow_async.doors.obspec_results import (
     range_of,
     rules_of_mode,
 )
-from dxflow_async.exceptions import ConfigurationError, PreconditionFailedError, TransferError
-from dxflow_async.models import Item, TransferReport
+from dxflow_async.doors.own_errors import raise_own_error
+from dxflow_async.exceptions import ConfigurationError, PreconditionFailedError
+from dxflow_async.models import Item
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.storage.area_storage import AsyncAreaStorage
 from dxflow_async.storage.path import AsyncStoragePath
@@ -114,7 +115,7 @@ class ObspecStore:
         options = object_options(attributes, tags, self._options)
         try:
             if isinstance(file, Path):
-                await _only(storage.upload(file, top + path, options=options, **rules))
+                await raise_own_error(storage.upload(file, top + path, options=options, **rules))
             else:
                 data = file if isinstance(file, AsyncIterable) else _data(file)
                 await storage.write(top + path, data, options=options, **rules)
@@ -196,12 +197,12 @@ class ObspecStore:
             AlreadyExistsError: `overwrite` is not set, and the target exists.
         """
         storage, top = await self._place()
-        await _only(storage.copy(top + from_, top + to, options=self._options, overwrite=overwrite))
+        await raise_own_error(storage.copy(top + from_, top + to, options=self._options, overwrite=overwrite))
 
     async def rename_async(self, from_: str, to: str, *, overwrite: bool = True) -> None:
         """Moves an object. Raises as `copy_async`."""
         storage, top = await self._place()
-        await _only(storage.move(top + from_, top + to, options=self._options, overwrite=overwrite))
+        await raise_own_error(storage.move(top + from_, top + to, options=self._options, overwrite=overwrite))
 
     async def _place(self) -> tuple[AsyncAreaStorage, str]:
         storage, path = await self._top._at()
@@ -220,15 +221,6 @@ class ObspecStore:
                     page = []
         if page:
             yield page
-
-
-async def _only(transfer: Awaitable[TransferReport]) -> None:
-    """Awaits the transfer of one item, and raises its own error."""
-    try:
-        await transfer
-    except TransferError as error:
-        failed = error.report.failed
-        raise (failed[0].error or error if failed else error) from None
 
 
 def _data(file: Any) -> Any:

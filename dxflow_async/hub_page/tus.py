@@ -20,7 +20,7 @@ from dxflow_async.hub_page.guard import Guard
 from dxflow_async.hub_page.locations import decode_location
 from dxflow_async.hub_page.uploads import Upload
 from dxflow_async.hub_page.workspace import Visitor
-from dxflow_async.server.common.middleware import refusal
+from dxflow_async.server.common.middleware import refusal, size_header
 
 __all__ = ["add_routes"]
 
@@ -68,7 +68,7 @@ async def list_uploads(_request: web.Request, visitor: Visitor) -> web.Response:
 async def create(request: web.Request, visitor: Visitor) -> web.StreamResponse:
     """`POST page/uploads/`: begins an upload; the body, if there is one, is its first bytes."""
     _check_version(request)
-    length = _number(request, "Upload-Length")
+    length = size_header(request, "Upload-Length")
     if length > _MAX_LENGTH:
         raise too_large("the file is too long")
     fields = _metadata(request)
@@ -121,7 +121,7 @@ async def take_bytes(request: web.Request, visitor: Visitor) -> web.StreamRespon
     if request.content_type != _BYTES:
         raise refusal(web.HTTPUnsupportedMediaType, "not_bytes", f"send Content-Type: {_BYTES}")
     upload = visitor.workspace.uploads.find(request.match_info["id"])
-    await _receive(request, visitor, upload, _number(request, "Upload-Offset"), body=True)
+    await _receive(request, visitor, upload, size_header(request, "Upload-Offset"), body=True)
     return web.Response(status=204, headers=_state(upload))
 
 
@@ -186,13 +186,6 @@ def _check_version(request: web.Request) -> None:
     if request.headers.get("Tus-Resumable") != _VERSION:
         headers = {"Tus-Version": _VERSION}
         raise refusal(web.HTTPPreconditionFailed, "tus_version", f"send Tus-Resumable: {_VERSION}", headers)
-
-
-def _number(request: web.Request, name: str) -> int:
-    text = request.headers.get(name, "")
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise refusal(web.HTTPBadRequest, "invalid_header", f"{name} must be a number of bytes")
-    return int(text)
 
 
 def _metadata(request: web.Request) -> dict[str, str]:

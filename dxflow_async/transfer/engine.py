@@ -65,7 +65,7 @@ _LEARNED = 4
 _LEARNED_ERRORS = (PartLimitError, RangeIgnoredError, CopyRefusedError)
 
 _MENDS = 5
-"""How often its wrong parts are moved again instead: the second read may be wrong too."""
+"""How often the wrong parts of an item are moved again, where they are known: the second read may be wrong, too."""
 
 _WAITS = (0.2, 0.5, 1.0, 2.0, 4.0)
 """Seconds until an item starts anew for which no file or connection could be opened."""

@@ -44,6 +44,7 @@ __all__ = [
     "mark_answer",
     "peer_of",
     "refusal",
+    "size_header",
 ]
 
 _log = logging.getLogger("dxflow_async.hub")
@@ -170,6 +171,18 @@ def refusal(
 ) -> web.HTTPError:
     """Returns an error for a handler to raise."""
     return cls(text=_body(code, message), content_type="application/json", headers=headers)
+
+
+def size_header(request: web.Request, name: str) -> int:
+    """Returns a header that is a number of bytes.
+
+    Raises:
+        HTTPBadRequest: it is missing, or is not such a number.
+    """
+    text = request.headers.get(name, "")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise refusal(web.HTTPBadRequest, "invalid_header", f"{name} must be a number of bytes")
+    return int(text)
 
 
 def error_response(

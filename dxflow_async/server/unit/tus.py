@@ -35,7 +35,7 @@ from aiohttp import web
 
 from dxflow_async.exceptions import StorageError
 from dxflow_async.modes import format_mode, umask
-from dxflow_async.server.common.middleware import refusal
+from dxflow_async.server.common.middleware import refusal, size_header
 from dxflow_async.server.unit import files
 from dxflow_async.server.unit.checksums import ALGORITHMS, Expected, parse_expected
 from dxflow_async.server.unit.concatenation import concatenate
@@ -94,7 +94,7 @@ async def create(request: web.Request) -> web.Response:
     if "Upload-Defer-Length" in request.headers and "Upload-Length" not in request.headers:
         text = "this server needs the length when an upload is created; send Upload-Length"
         raise refusal(web.HTTPBadRequest, "invalid_header", text)
-    upload = metadata.upload(_new_id(metadata.group), _number(request, "Upload-Length"), concat)
+    upload = metadata.upload(_new_id(metadata.group), size_header(request, "Upload-Length"), concat)
     if _has_body(request):
         status = await _create_with_bytes(request, unit, upload)
     else:
@@ -119,7 +119,7 @@ async def receive(request: web.Request) -> web.Response:
     """`PATCH`: takes the next bytes of an upload."""
     _check_version(request)
     _check_type(request)
-    unit, offset, expected = request.app[UNIT], _number(request, "Upload-Offset"), _expected(request)
+    unit, offset, expected = request.app[UNIT], size_header(request, "Upload-Offset"), _expected(request)
     receiver = Receiver(request.content, unit)
     status = await receiver.run(unit.uploads.writer, request.match_info["id"], offset, expected, request.content_length)
     return web.Response(status=204, headers=_progress(status))
@@ -240,10 +240,3 @@ def _expected(request: web.Request) -> Expected | None:
         allowed = ", ".join(ALGORITHMS)
         raise refusal(web.HTTPBadRequest, "invalid_header", f"Upload-Checksum must be one of {allowed} and its base64")
     return expected
-
-
-def _number(request: web.Request, name: str) -> int:
-    text = request.headers.get(name, "")
-    if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise refusal(web.HTTPBadRequest, "invalid_header", f"{name} must be a number of bytes")
-    return int(text)

@@ -18,7 +18,35 @@ __all__ = ["KeptLinkItem", "RestoredLinkItem"]
 _MAX_TARGET = 4096  # PATH_MAX of Linux
 
 
-class KeptLinkItem(BaseItem, TransferItem):
+class _LinkItem(BaseItem, TransferItem):
+    """An item of one part, of which no bytes move."""
+
+    def __init__(
+        self,
+        context: TransferContext,
+        source: Place,
+        destination: Place,
+        options: ObjectOptions,
+        *,
+        delete_source: bool,
+    ) -> None:
+        super().__init__(context, source, destination)
+        self._unverified = None
+        self._options = options
+        self._moves = delete_source
+
+    async def open(self) -> Iterator[Part]:
+        self._begin()
+        return iter((Part(1, 0, 0),))
+
+    async def finish(self) -> TransferResult:
+        if self._moves:
+            source = self._source
+            await self._try(lambda: source.provider.delete_one(source.key), source)
+        return self.result(None)
+
+
+class KeptLinkItem(_LinkItem):
     """A symbolic link that becomes an object with its target, or a link on another disk.
 
     Args:
@@ -38,18 +66,11 @@ class KeptLinkItem(BaseItem, TransferItem):
         *,
         delete_source: bool,
     ) -> None:
-        super().__init__(context, source, destination)
-        self._unverified = None  # no bytes move
+        super().__init__(context, source, destination, options, delete_source=delete_source)
         self._target = target
-        self._options = options
-        self._moves = delete_source
 
     async def seen(self) -> str | None:
         return self._target
-
-    async def open(self) -> Iterator[Part]:
-        self._begin()
-        return iter((Part(1, 0, 0),))
 
     async def move(self, part: Part) -> None:
         place, disk = self._destination, self._destination.provider.local_disk
@@ -61,14 +82,8 @@ class KeptLinkItem(BaseItem, TransferItem):
         await self._try(lambda: place.provider.write(place.key, body, options))
         self._crc32c = body.crc32c
 
-    async def finish(self) -> TransferResult:
-        if self._moves:
-            source = self._source
-            await self._try(lambda: source.provider.delete_one(source.key), source)
-        return self.result(None)
 
-
-class RestoredLinkItem(BaseItem, TransferItem):
+class RestoredLinkItem(_LinkItem):
     """An object that stands for a symbolic link and becomes one again, inside the destination only.
 
     Args:
@@ -76,24 +91,6 @@ class RestoredLinkItem(BaseItem, TransferItem):
         options: the condition on which it is made.
         delete_source: deletes the object once the link is made.
     """
-
-    def __init__(
-        self,
-        context: TransferContext,
-        source: Place,
-        destination: Place,
-        options: ObjectOptions,
-        *,
-        delete_source: bool,
-    ) -> None:
-        super().__init__(context, source, destination)
-        self._unverified = None  # no bytes move
-        self._options = options
-        self._moves = delete_source
-
-    async def open(self) -> Iterator[Part]:
-        self._begin()
-        return iter((Part(1, 0, 0),))
 
     async def move(self, part: Part) -> None:
         disk = self._destination.provider.local_disk
@@ -106,9 +103,3 @@ class RestoredLinkItem(BaseItem, TransferItem):
             if reader.size > _MAX_TARGET:
                 raise self._failed(UnsafePathError, f"{reader.size} bytes are no target of a symbolic link")
             return b"".join([bytes(chunk) async for chunk in reader])
-
-    async def finish(self) -> TransferResult:
-        if self._moves:
-            source = self._source
-            await self._try(lambda: source.provider.delete_one(source.key), source)
-        return self.result(None)
