@@ -95,7 +95,7 @@ class CloudCredentials:
         except _sdk_errors() as error:
             advice = "set AWS.region" if _lacks_region(error) else "sign in to AWS again, or set AWS.profile"
             raise AccessDeniedError(
-                f"{self._name} credentials could not be had: {str(error).rstrip('.')}; "
+                f"{self._name} credentials could not be obtained: {str(error).rstrip('.')}; "
                 f"{for_remote(advice, self._name, 'AWS')}",
                 provider=self._name,
                 operation="sign in",

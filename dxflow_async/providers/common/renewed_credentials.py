@@ -135,5 +135,5 @@ class RenewedCredentials(Generic[T]):
         return ConfigurationError(f"{self._setting} is not allowed: {reason}")
 
     def _failed(self, cls: type[StorageError], reason: str) -> StorageError:
-        text = f"{self._name} credentials could not be had: {self._setting} is a function, and {reason}"
+        text = f"{self._name} credentials could not be obtained: {self._setting} is a function, and {reason}"
         return cls(text, provider=self._name, operation="sign in")

@@ -237,7 +237,7 @@ class CloudCredentials:
             text = "the answer has no token in it; a sign-in page or a proxy may have answered in Google's place"
             raise sign_in_error(ServiceError, f"{text} ({type(error).__name__})") from None
         except OSError as error:
-            raise sign_in_error(AccessDeniedError, f"what came is no token ({error!r})") from error
+            raise sign_in_error(AccessDeniedError, f"the answer is not a token ({error!r})") from error
         return Grant(Secret(f"Bearer {token}"), now + seconds - min(_RENEW_SECONDS, seconds / 4), now + seconds)
 
     async def _machine_project(self) -> str | None:

@@ -154,7 +154,7 @@ def sign_in_error(
 ) -> StorageError:
     """Returns an error about obtaining a token, which names what to check and shows no secret."""
     return cls(
-        f"a GCP token could not be had: {reason}; check GCP.service_file, or run "
+        f"no GCP token could be obtained: {reason}; check GCP.service_file, or run "
         "`gcloud auth application-default login` again",
         provider="GCP",
         operation="sign in",

@@ -24,16 +24,24 @@ from dxflow_async.providers.common.renewed_credentials import RenewedCredentials
 
 
 class Source:
-    """Returns these answers, or raises these errors, one after the other, the last one again and again."""
+    """Returns these answers, or raises these errors, one after the other, the last one again and again.
+
+    Attributes:
+        called, may_answer: a call has begun; calls go on.
+    """
 
     def __init__(self, *answers: Any, pause: float = 0.0) -> None:
         self.answers = list(answers)
         self.pause = pause
         self.calls = 0
+        self.called, self.may_answer = asyncio.Event(), asyncio.Event()
+        self.may_answer.set()
 
     async def __call__(self) -> Any:
         self.calls += 1
+        self.called.set()
         await asyncio.sleep(self.pause)
+        await self.may_answer.wait()
         answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         if isinstance(answer, BaseException):
             raise answer
@@ -74,14 +82,16 @@ async def test_they_are_renewed_before_they_end() -> None:
 
 async def test_requests_do_not_wait_for_a_renewal() -> None:
     """While one task renews credentials that are good still, the others go on with these."""
-    source = Source(token("old", 60), token("new", 60), pause=0.2)
+    source = Source(token("old", 60), token("new", 60))
     credentials = renewed(source)
     await credentials.get()
     credentials._renew_at = 0.0
+    source.called.clear()
+    source.may_answer.clear()
     renewing = asyncio.ensure_future(credentials.get())
-    await asyncio.sleep(0.05)
-    async with asyncio.timeout(0.1):
-        assert (await credentials.get()).token == "old"
+    await source.called.wait()
+    assert (await credentials.get()).token == "old"
+    source.may_answer.set()
     assert (await renewing).token == "new"
 
 
@@ -124,7 +134,7 @@ async def test_failures_are_ours(answer: Any, cls: type[DxflowError], message: s
     assert "hush" not in str(raised.value)
     if message.startswith("it "):
         assert str(raised.value).startswith(
-            "MINIO credentials could not be had: remotes.minio.credentials is a function, and"
+            "MINIO credentials could not be obtained: remotes.minio.credentials is a function, and"
         )
 
 
@@ -143,13 +153,15 @@ async def test_a_function_that_hangs_is_ended(monkeypatch: pytest.MonkeyPatch) -
 
 async def test_cancelling_a_request_leaves_the_others() -> None:
     """A task that is cancelled while it asks leaves nothing behind: the next one asks again."""
-    source = Source(token("a", 60), pause=0.1)
+    source = Source(token("a", 60))
+    source.may_answer.clear()
     credentials = renewed(source)
     tasks = [asyncio.ensure_future(credentials.get()) for _ in range(3)]
-    await asyncio.sleep(0.05)
+    await source.called.wait()
     tasks[0].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[0]
+    source.may_answer.set()
     assert [(await task).token for task in tasks[1:]] == ["a", "a"]
     assert source.calls == 2
 
