@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.killed_processes import Program, until
+from tests.faults.killed_processes import Program
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
+from tests.waiting import until
 
 
 @pytest.fixture

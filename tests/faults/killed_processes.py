@@ -12,8 +12,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dxflow_async import AWSSettings
+from tests.waiting import until
 
-__all__ = ["CountingProxy", "Program", "sign_in", "until"]
+__all__ = ["CountingProxy", "Program", "sign_in"]
 
 _PIECE = 256 << 10
 
@@ -77,15 +78,6 @@ class Program:
         return await asyncio.create_subprocess_exec(
             *command, env=self._environment, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=group
         )
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits for that, for at most some minutes."""
-    for _ in range(100_000):
-        if condition():
-            return
-        await asyncio.sleep(0.003)
-    raise TimeoutError
 
 
 async def sign_in(program: Program, hub: str, url: str, secrets: Path) -> None:

@@ -13,9 +13,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.faults.killed_processes import CountingProxy, Program, until
+from tests.faults.killed_processes import CountingProxy, Program
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
+from tests.waiting import until
 
 _log = logging.getLogger(__name__)
 

@@ -16,10 +16,11 @@ import pytest
 
 from dxflow_async.server.common.server import Listening, Server
 from dxflow_async.server.hub.app import create_app
-from tests.faults.killed_processes import Program, sign_in, until
+from tests.faults.killed_processes import Program, sign_in
 from tests.server.running_hub import UnitProcess
 from tests.servers import Azurite, GCSServer
 from tests.sessions import MiB
+from tests.waiting import until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
 

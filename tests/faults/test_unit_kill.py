@@ -25,12 +25,13 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
-from tests.faults.killed_processes import CountingProxy, Program, sign_in, until
+from tests.faults.killed_processes import CountingProxy, Program, sign_in
 from tests.providers.connected_providers import connect_unit
 from tests.providers.unit.started_units import Counter
 from tests.server.running_hub import SECRETS, UnitProcess
 from tests.servers.foreign_unit import ForeignUnit
 from tests.servers.process import Process
+from tests.waiting import until
 
 MiB = 1 << 20
 

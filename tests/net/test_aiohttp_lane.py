@@ -17,6 +17,7 @@ from dxflow_async.net import Client, NetError, ProxyRules
 from tests.net.exchanges import fetch
 from tests.net.made_clients import MakeClient
 from tests.scripted_server import ScriptedServer, answer, hang_up
+from tests.waiting import until
 
 pytestmark = pytest.mark.every_loop
 
@@ -35,8 +36,7 @@ async def test_nothing_is_kept_of_closed_connections(make_client: MakeClient) ->
             server.reply(answer(body=b"x", Connection="close") if number % 2 else hang_up)
             await asyncio.gather(fetch(client, server.url), return_exceptions=True)
         await server.closed()
-    await asyncio.sleep(0.05)
-    assert not client._aiohttp._connector.states  # type: ignore[union-attr]
+    await until(lambda: not client._aiohttp._connector.states)  # type: ignore[union-attr]
     gc.collect()
     # By type, since `isinstance` asks a dead weak proxy for its class.
     assert not [each for each in gc.get_objects() if issubclass(type(each), ResponseHandler)]

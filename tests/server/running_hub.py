@@ -155,10 +155,11 @@ class UnitProcess:
         command = [sys.executable, "-m", "dxflow_async.cli", "unit", "serve", "--root", str(self.root)]
         options = ["--port", str(self.port), "--secrets", str(self._directory / "secrets.json")]
         process = Process([*command, *options], self.log, {"DXFLOW_HOME": str(self._directory / "home")})
-        process.wait_until(self._answers)
+        process.wait_until(self.answers)
         return process
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it takes connections."""
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1.0):
             return True
         return False

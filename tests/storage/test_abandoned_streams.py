@@ -19,6 +19,7 @@ from tests.dialects.s3_subject import aws_settings
 from tests.providers.http_source.file_server import FileServer
 from tests.servers.ssh import SSHServer
 from tests.sessions import open_files, tasks
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])
 
@@ -101,14 +102,9 @@ async def test_abandoned_streams(tops: dict[str, object], ssh: SSHServer, tmp_pa
         def busy() -> bool:
             return client.open_connections > client.idle_connections or any(each.in_flight for each in limits)
 
-        async with asyncio.timeout(20):
-            while busy():  # noqa: ASYNC110 - nothing tells it
-                await asyncio.sleep(0.01)
+        await until(lambda: not busy())
         assert sum([len(chunk) async for chunk in session.read(f"{top}/large")]) == len(DATA)
         assert [path for path in open_files(tmp_path) if path.endswith("/large")] == []
-    await asyncio.sleep(0.05)
-    left = {task for task in tasks() - before if "aiohttp" not in repr(task) and "asyncssh" not in repr(task)}
-    assert left == set()
-    async with asyncio.timeout(20):
-        while {thread for thread in set(threading.enumerate()) - threads if "dxflow" in thread.name}:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+    foreign = ("aiohttp", "asyncssh")
+    await until(lambda: all(any(name in repr(task) for name in foreign) for task in tasks() - before))
+    await until(lambda: not {each for each in set(threading.enumerate()) - threads if "dxflow" in each.name})

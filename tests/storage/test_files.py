@@ -29,6 +29,7 @@ from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import PART_SIZE
 from tests.sessions import tasks, unfinished_uploads
 from tests.storage.tested_accounts import Account
+from tests.waiting import until
 
 MiB = 1 << 20
 DATA = os.urandom(MiB) * 3 + os.urandom(12345)
@@ -168,8 +169,7 @@ async def test_a_closed_file_has_no_tasks(storage: AsyncAreaStorage) -> None:
             await file.aclose()
         del file
         gc.collect()
-        await asyncio.sleep(0.05)
-        assert not [task for task in tasks() if "_fetch" in repr(task)]
+        await until(lambda: not [task for task in tasks() if "_fetch" in repr(task)])
 
 
 async def test_written_files_appear_when_they_are_closed(account: Account) -> None:

@@ -21,9 +21,9 @@ from dxflow_async import (
     TransferError,
     TransferReport,
 )
-from tests.faults.killed_processes import until
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, tasks, unfinished_uploads
+from tests.waiting import until
 
 PART = 5 * MiB
 

@@ -17,10 +17,10 @@ from dxflow_async.transfer.journal.jobfile import JobFile, directory_of, job_ids
 from dxflow_async.transfer.journal.queries import Row
 from tests.faults.foreign.answers import ANSWERS
 from tests.faults.foreign.proxy import ForeignProxy, Rule
-from tests.faults.killed_processes import until
 from tests.faults.proxy import FaultProxy, Request
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, settings_for, unfinished_uploads
+from tests.waiting import until
 
 # Which loop asks makes no difference.
 pytestmark = pytest.mark.asyncio(loop_factories=["asyncio"])

@@ -26,12 +26,12 @@ from dxflow_async.transfer.items.server_copy import ServerCopyItem
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
-from tests.faults.killed_processes import until
 from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body
 from tests.providers.unit.started_units import own_unit
 from tests.server.running_hub import SECRETS
 from tests.servers.plain_unit import PlainUnit, plain_unit
+from tests.waiting import until
 
 OPTIONS = ObjectOptions()
 STALL = 0.4

@@ -21,11 +21,11 @@ from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.journal.records import JobSpec
 from dxflow_async.transfer.resources import Resources
-from tests.faults.killed_processes import until
 from tests.providers.connected_providers import connect_unit
 from tests.providers.in_memory_bodies import body, read
 from tests.providers.unit.started_units import BreakingOff, Counter, again
 from tests.servers.foreign_unit import ForeignUnit
+from tests.waiting import until
 
 MiB = 1 << 20
 OPTIONS = ObjectOptions()

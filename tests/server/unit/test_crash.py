@@ -17,6 +17,7 @@ import pytest
 
 from tests.server.running_hub import BYTES, SECRETS, TUS, RunningUnit, UnitProcess, metadata
 from tests.servers.process import Process
+from tests.waiting import until
 
 PIECE = 1 << 20
 PART = 4 << 20
@@ -142,7 +143,7 @@ async def test_a_server_that_is_told_to_end_lets_uploads_finish(killable: tuple[
         while body.taken < 4 << 20:
             await asyncio.wait([patching], timeout=0.01)
         os.kill(process.pid, signal.SIGTERM)
-        await asyncio.sleep(0.1)
+        await until(lambda: not server.answers())
         with pytest.raises(aiohttp.ClientConnectionError):
             await unit.offset(url)
         assert not patching.done()

@@ -19,6 +19,7 @@ from dxflow_async.server.unit.app import CONNECTION_OPTIONS, create_unit_app
 from tests.event_loops import LOOPS, LoopFactory
 from tests.server.running_hub import SECRETS, RunningUnit
 from tests.servers.certificate import make_certificate
+from tests.waiting import until
 
 CONTENT = bytes(range(100))
 
@@ -168,8 +169,7 @@ async def test_who_does_not_read_is_given_up(unit: RunningUnit, monkeypatch: pyt
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await reader.readexactly(64 << 20)
     writer.close()
-    await asyncio.sleep(0.1)
-    assert len(os.listdir("/proc/self/fd")) <= before
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_downloads_that_break_off_leave_nothing(unit: RunningUnit) -> None:
@@ -181,8 +181,7 @@ async def test_downloads_that_break_off_leave_nothing(unit: RunningUnit) -> None
         url = f"{unit.url}/storage/download/?path=/a"
         async with aiohttp.ClientSession() as http, http.get(url, headers={"X-SECRET-KEY": SECRETS.ro}) as response:
             await response.content.readany()
-    await asyncio.sleep(0.3)
-    assert len(os.listdir("/proc/self/fd")) <= before
+    await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
 
 async def test_a_directory_is_no_download(unit: RunningUnit) -> None:

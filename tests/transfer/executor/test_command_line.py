@@ -13,10 +13,11 @@ import pytest
 
 from dxflow_async import ConfigurationError
 from dxflow_async.cli.workers import OnWorkers
-from tests.faults.killed_processes import Program, until
+from tests.faults.killed_processes import Program
 from tests.servers import SeaweedFS
 from tests.sessions import MiB, part_files, settings_for, unfinished_uploads
 from tests.transfer.executor.trees import content, make_files
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 

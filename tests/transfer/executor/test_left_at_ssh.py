@@ -15,13 +15,14 @@ import pytest
 from dxflow_async import AsyncSession, Settings, TransferError
 from tests.dialects.s3_server import S3Server
 from tests.dialects.s3_subject import aws_settings
-from tests.faults.killed_processes import Program, until
+from tests.faults.killed_processes import Program
 from tests.servers.ssh import SSHServer
 from tests.sessions import MiB, part_files
 from tests.transfer.executor.halfway_servers import KillingServer
 from tests.transfer.executor.holding_server import HoldingServer
 from tests.transfer.executor.told_channels import first_worker
 from tests.transfer.executor.trees import content
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 

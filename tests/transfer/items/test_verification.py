@@ -17,10 +17,11 @@ from azure.storage.blob import ContentSettings
 from dxflow_async import AsyncSession, AWSSettings, Settings
 from dxflow_async.config.settings import AzureSettings, GCPSettings
 from dxflow_async.exceptions import TransferError
-from tests.faults.killed_processes import Program, until
+from tests.faults.killed_processes import Program
 from tests.servers import Azurite, GCSServer
 from tests.servers.summed_store import SummedStore
 from tests.sessions import MiB
+from tests.waiting import until
 
 DATA = random.Random(9).randbytes(20 * MiB + 3)
 PARTS = 5
