@@ -60,6 +60,9 @@ _CLOUD_SCHEMES = {"s3": "AWS", "gs": "GCP", "az": "AZURE"}
 _SCHEME = re.compile(r"[A-Za-z0-9+.@_-]+")
 """A word before a colon that no slash follows, if it is written like a scheme."""
 
+_REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9-]+")
+"""A word that may be the name of a remote."""
+
 _WITH_REMOTE = re.compile(r"(aws|azure|gcp|s3|gs|az|unit|local|https?|sftp|file):/", re.IGNORECASE)
 _SPLIT = re.compile(r"(?:([A-Za-z0-9+.@_-]+):)?/(.*)", re.DOTALL)
 
@@ -263,6 +266,8 @@ def unknown_location(text: str, remotes: Collection[str] = (), schemes: Collecti
         write = f"{near[0]}:/{path}"
     advice = [f"write {write}"] if write is not None else []
     if not rest.startswith("//"):
+        if write is None and rest.startswith("/") and _REMOTE.fullmatch(scheme):
+            advice.append(f"define the remote with dxflow-async remotes add {scheme.lower()}")
         local = f"./{shown}" if shown == f"{scheme}:{rest}" else "it with ./ in front"
         advice.append(f"for a local path of that name write {local}")
     return ConfigurationError(

@@ -248,6 +248,14 @@ def test_names_with_a_colon_need_a_dot_in_front(text: str) -> None:
     assert parse_location(f"./{text}").path == f"./{text}"
 
 
+@pytest.mark.parametrize("text", ["minio:/bucket/x", "Lab-2:/x"])
+def test_a_remote_that_is_not_defined_yet(text: str) -> None:
+    """The error about an unknown word before a path names the command that defines a remote of that name."""
+    name = text.partition(":")[0].lower()
+    with pytest.raises(ConfigurationError, match=f"define the remote with dxflow-async remotes add {name}, or for a"):
+        parse_location(text)
+
+
 def test_drive_letters_are_words() -> None:
     """A single letter before a colon is a word as others are: there are no drives on POSIX systems."""
     assert unknown_scheme("C:\\x") == "C"
