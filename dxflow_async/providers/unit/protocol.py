@@ -114,6 +114,10 @@ class Endpoint:
         """Returns whether an address of an upload is below the one that creates uploads."""
         return address.startswith(f"{self._prefix}/storage/upload/")
 
+    def usual_address(self, upload_id: str) -> str:
+        """Returns the path of an upload, or of a group of uploads, at a server of this library."""
+        return f"{self._prefix}/storage/upload/{upload_id}"
+
     def likely_addresses(self, location: str) -> list[Secret]:
         """Returns paths at this origin where an upload may be whose `Location` is not usual for this unit.
 

@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 from dxflow_async.exceptions import AccessDeniedError, NetworkError, NotFoundError, ServiceError, StorageError
@@ -286,15 +287,20 @@ class Tus:
             call, address: the upload.
             patiently: try again after errors.
         """
-        if "termination" not in self.announced.tus:
-            return
+        if "termination" in self.announced.tus:
+            await self._remove(partial(self._remove_one, call, address), patiently=patiently)
+
+    async def _remove_one(self, call: Call, address: str) -> None:
+        answer = await self._of_upload(call, "DELETE", address, {})
+        if not answer.certain:
+            await self.offset(call, address)
+            raise not_the_service(call, "the upload is there still")
+
+    async def _remove(self, remove: Callable[[], Awaitable[None]], *, patiently: bool = True) -> None:
         with suppress(NotFoundError):
             for pause in (*_PAUSES, None) if patiently else (None,):
                 try:
-                    answer = await self._of_upload(call, "DELETE", address, {})
-                    if not answer.certain:
-                        await self.offset(call, address)
-                        raise not_the_service(call, "the upload is there still")
+                    await remove()
                 except StorageError as error:
                     # The server may not have noticed yet that our connection is gone (423), or another one answered.
                     if pause is None or not error.retryable:
@@ -302,6 +308,23 @@ class Tus:
                     await asyncio.sleep(pause)
                 else:
                     return
+
+    async def remove_group(self, call: Call, group: str, part: str | None) -> None:
+        """Terminates all uploads of a group; one that has none any more is not an error.
+
+        Args:
+            call: the upload, for errors.
+            group: its name.
+            part: the address of one of its uploads, if one is known.
+        """
+        before, named, _ = (part or "").rpartition(f"/{group}.")
+        address = f"{before}/{group}" if named else self._requests.endpoint.usual_address(group)
+        await self._remove(partial(self._remove_named, call, Secret(address)))
+
+    async def _remove_named(self, call: Call, group: str) -> None:
+        answer = await self._requests.tus(call, "DELETE", group, {})
+        if not answer.certain:  # a group cannot be looked at, so it is removed once more
+            raise not_the_service(call, "it does not confirm the removal")
 
     async def _of_upload(
         self,

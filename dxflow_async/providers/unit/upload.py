@@ -107,6 +107,14 @@ class PartsUpload(Upload):
         return Entry(self._key, size, etag=etag, crc32c=whole if "checksum" in metadata else told)
 
     async def abort(self) -> None:
+        if "groups-removed" in self._tus.announced.ours:
+            # Also the parts of other processes, and those whose address was lost with the answer to their creation.
+            known = [each.address for parts in (self._parts, self._replaced) for each in parts.values() if each.address]
+            await self._tus.remove_group(self._call, self.id, known[0] if known else None)
+            self._parts.clear()
+            self._replaced.clear()
+            return
+
         async def remove(part: tuple[dict[int, Sending], int]) -> None:
             known, number = part
             await known[number].remove()

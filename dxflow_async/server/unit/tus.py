@@ -9,7 +9,8 @@ name. Our client may add more, all of it text:
   the code `already_exists`; answers about such an upload have `Dx-Absent: true`, which confirms the condition;
 - `checksum` (`crc32c <base64>`): of the whole file, compared before it gets its name;
 - `group`, for partial uploads: 16 to 64 letters or digits, the same for all parts of a file and of no other file, with
-  `start`, where the part begins in bytes. Such parts are put together without copying.
+  `start`, where the part begins in bytes. Such parts are put together without copying. `DELETE /storage/upload/GROUP`
+  removes all of them, also those whose address its client never learned (`groups-removed`).
 
 Answers that have an offset also have the `Repr-Digest` (`crc32c=:<base64>:`) of the bytes before it (`digest`), and
 those that finish a file have its `ETag`, as a download has. `Dx-Extension` announces these (`mode` also applies to
@@ -53,11 +54,12 @@ CONCATENATIONS = web.AppKey("concatenations", RunningWork)
 PATH = "/storage/upload/"
 
 _VERSION = "1.0.0"
+_EXTENSIONS = ("mtime", "mode", "checksum", "group", "groups-removed", "digest", "absent", "echo")
 _PROTOCOL = {
     "Tus-Version": _VERSION,
     "Tus-Extension": "creation,creation-with-upload,concatenation,checksum,termination,expiration",
     "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
-    "Dx-Extension": ",".join((*files.EXTENSIONS, "mtime", "mode", "checksum", "group", "digest", "absent", "echo")),
+    "Dx-Extension": ",".join((*files.EXTENSIONS, *_EXTENSIONS)),
 }
 _BODY_TYPE = "application/offset+octet-stream"
 _MAX_PARTS = 2000
@@ -126,7 +128,7 @@ async def receive(request: web.Request) -> web.Response:
 
 
 async def terminate(request: web.Request) -> web.Response:
-    """`DELETE`: removes an upload."""
+    """`DELETE`: removes an upload, or all uploads of a group."""
     _check_version(request)
     unit = request.app[UNIT]
     await unit.run(unit.uploads.terminate, request.match_info["id"])

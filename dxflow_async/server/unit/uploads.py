@@ -135,14 +135,21 @@ class Uploads:
             return Writer(status, info, data, expected, finish, stack.pop_all(), durable=durable)
 
     def terminate(self, upload_id: str) -> None:
-        """Removes an upload and its bytes.
+        """Removes an upload and its bytes, or all uploads of a group.
+
+        Args:
+            upload_id: the upload, or the group.
 
         Raises:
-            NotFoundError: the upload does not exist.
+            NotFoundError: neither exists.
             StorageError: 423, somebody writes to it.
         """
-        with self.workspace.directory() as directory, locked(directory, upload_id) as info:
-            self.forget(directory, self.read(directory, info, upload_id).upload)
+        with self.workspace.directory() as directory:
+            group = [name.removesuffix(".info") for name in infos(directory) if name.startswith(f"{upload_id}.")]
+            for each in group or [upload_id]:
+                missing = contextlib.nullcontext() if each == upload_id else contextlib.suppress(NotFoundError)
+                with missing, locked(directory, each) as info:
+                    self.forget(directory, self.read(directory, info, each).upload)
 
     def finish(self, directory: int, data: int, name: str, upload: Upload, crc: int) -> Found:
         """Gives an upload's bytes their name in the volume.

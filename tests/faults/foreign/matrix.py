@@ -42,10 +42,6 @@ _LATE = "late second"
 
 _LOOKS = ("head", "stat")
 
-_EXPIRES = ("UNIT", "forget")
-"""A part that was on its way has an address that only its own call knows: where that never gets it removed, it stays
-until it expires."""
-
 
 @dataclass(frozen=True)
 class Combination:
@@ -100,8 +96,7 @@ def every_combination(dialect: Dialect, verb: str, makers: Makers) -> Iterator[C
             last = 1 if isinstance(ANSWERS[name], Early) else min(seen.count, 3)
             for first in sorted({1, last}):
                 yield Combination(dialect, operation, verb, name, first, once=True)
-            if (dialect, verb) != _EXPIRES:
-                yield Combination(dialect, operation, verb, name, 1, once=False)
+            yield Combination(dialect, operation, verb, name, 1, once=False)
 
 
 def some_combinations(dialect: Dialect, verbs: Sequence[str], makers: Makers) -> Iterator[Combination]:
@@ -115,7 +110,7 @@ def some_combinations(dialect: Dialect, verbs: Sequence[str], makers: Makers) ->
             chosen = small or [operation for operation, _ in fitting]
             if chosen:
                 random = Random(f"{dialect} {verb} {name}")
-                once = random.random() < 0.5 or (dialect, verb) == _EXPIRES
+                once = random.random() < 0.5
                 yield Combination(dialect, random.choice(chosen), verb, name, 1, once=once)
 
 

@@ -61,6 +61,18 @@ def kept(root: Path, kind: str = "data") -> list[Path]:
     return sorted(root.glob(f".dx-uploads/*.{kind}"))
 
 
+async def test_an_aborted_upload_takes_the_parts_of_others_along(unit: UnitProvider, root: Path) -> None:
+    """Whoever aborts an upload in parts removes every part of it, also those of which no receipt tells."""
+    upload = await unit.start_upload("large", 3 * MiB, OPTIONS)
+    for number in (1, 2):
+        await upload.write_part(Part(number, (number - 1) * MiB, MiB), body(DATA[:MiB]))
+    assert len(kept(root, "info")) == 2
+    other, _ = await unit.resume_upload("large", upload.id, [], OPTIONS)
+    for _ in range(2):  # what is gone already is no error
+        await other.abort()
+    assert kept(root) == kept(root, "info") == []
+
+
 async def test_features_are_what_was_announced(unit: UnitProvider, url: str, http: HTTP, threads: Threads) -> None:
     """A server of ours can all; one that was not asked can the core only, and says so."""
     features = unit.features

@@ -40,9 +40,8 @@ async def test_options_tell_what_there_is(unit: RunningUnit) -> None:
     assert extensions == {"creation", "creation-with-upload", "concatenation", "checksum", "termination", "expiration"}
     assert {"crc32c", "sha256", "sha1"} <= set(answer.headers["Tus-Checksum-Algorithm"].split(","))
     routes = {"rename", "directory", "stat", "order", "prune", "range", "sum", "echo"}
-    assert routes | {"mtime", "mode", "checksum", "group", "digest", "absent"} == set(
-        answer.headers["Dx-Extension"].split(",")
-    )
+    uploads = {"mtime", "mode", "checksum", "group", "groups-removed", "digest", "absent"}
+    assert routes | uploads == set(answer.headers["Dx-Extension"].split(","))
 
 
 async def test_core(unit: RunningUnit) -> None:
@@ -379,6 +378,26 @@ async def test_terminated_parts_of_a_group(unit: RunningUnit) -> None:
     assert f"{'g' * 16}.data" in unit.work_files()
     await unit.request("DELETE", urls[1], headers=TUS)
     assert unit.work_files() == []
+
+
+async def test_a_group_is_removed_with_all_its_parts(unit: RunningUnit) -> None:
+    """One request removes a group, also parts that no client heard of; other groups and uploads stay."""
+    await parts_of(unit, [10, 20], group="g" * 16)
+    await unit.request(
+        "POST",
+        "/storage/upload/",
+        headers={
+            **TUS,
+            "Upload-Concat": "partial",
+            "Upload-Length": "5",
+            "Upload-Metadata": metadata(group="g" * 16, start="30"),
+        },
+    )
+    others = [*await parts_of(unit, [10], group="g" * 17), *await parts_of(unit, [10])]
+    assert (await unit.request("DELETE", f"/storage/upload/{'g' * 16}", headers=TUS)).status == 204
+    assert not [name for name in unit.work_files() if name.startswith(f"{'g' * 16}.")]
+    assert [(await unit.request("HEAD", url, headers=TUS)).status for url in others] == [200, 200]
+    assert (await unit.request("DELETE", f"/storage/upload/{'g' * 16}", headers=TUS)).status == 404
 
 
 async def test_parts_are_written_in_parallel(unit: RunningUnit) -> None:
