@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dxflow_async.exceptions import StorageError
+from dxflow_async.providers.common.capability import remembered_capability
 from dxflow_async.providers.common.etags import same_etag
 from dxflow_async.providers.encryption import Encryption
 from dxflow_async.providers.entries import SYSTEM_OPTIONS, Entry, ObjectColumns, ObjectOptions, Page, keys_of, page_size
@@ -69,6 +70,7 @@ class Provider(ABC):
 
     name: str
     features: Features
+    _range_support = remembered_capability()  # that of `origin` counts
 
     @property
     def real_directories(self) -> bool:

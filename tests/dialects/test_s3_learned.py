@@ -34,6 +34,21 @@ async def test_features_are_lowered(tmp_path: Path) -> None:
     assert "not in the answers" in facts["metadata of objects"]
 
 
+async def test_lowered_features_come_back(tmp_path: Path) -> None:
+    """After an hour the lack is not believed any more: a service that was updated has all features again."""
+    (tmp_path / "file").write_bytes(b"bytes")
+    async with S3Server(NEITHER) as server, open_session(server, tmp_path / "home") as session:
+        storage, provider = session.get_storage_manager(), (await session._resolver.area("AWS")).provider
+        await storage.upload(tmp_path / "file", "/bucket/file")
+        await storage.stat("/bucket/file")
+        assert (provider.features.versions, provider.features.mtime) == (False, False)
+        now = provider.dialect._clock()
+        provider.dialect._clock = lambda: now + 3601
+        server.quirks = Quirks()
+        assert (await storage.stat("/bucket/file")).etag is not None
+        assert (provider.features.versions, provider.features.mtime) == (True, True)
+
+
 async def test_sync_settles_and_keeps(tmp_path: Path) -> None:
     """Syncs without ETags, metadata and checksums send nothing twice, and notice a change of the same size."""
     source = tmp_path / "source"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dxflow_async.exceptions import PreconditionFailedError, ServiceError
+from dxflow_async.providers.common.capability import Capability
 from dxflow_async.providers.contract import Entry, Provider, RangeIgnoredError, Reader
 from tests.providers.connected_providers import Connect, ConnectAzure, ConnectGCP
 from tests.providers.in_memory_bodies import read
@@ -88,24 +89,76 @@ async def fill(reading: Reader, buffer: memoryview) -> None:
 
 @pytest.mark.parametrize("measured", [True, False])
 async def test_a_range_that_is_ignored(connected: tuple[str, Any], measured: bool) -> None:
-    """It is an error once. Later reads ask for the whole object, and pass over the bytes before the range."""
+    """It is tried again once. Later reads ask for the whole object, and pass over the bytes before the range."""
     name, connect = connected
     whole = response(name, "200 OK", sized(DATA), body=DATA)
     if not measured:
         whole = response(name, "200 OK", PIECES, body=chunks(DATA))
     async with ScriptedServer(whole) as server:
         provider: Provider = connect(server.url)
-        with pytest.raises(RangeIgnoredError) as raised:
-            await provider.read("bucket/name", 2, 5, etag="7", listed=LISTED)
-        assert not raised.value.retryable
-        assert not provider.features.ranges
+        await ignore_ranges(provider)
+        sent_before = len(server.requests)
         for start, end in ((2, 5), (5, None), (0, 3), (8, 20)):
             async with await provider.read("bucket/name", start, end, etag="7", listed=LISTED) as reading:
                 assert b"".join([bytes(chunk) async for chunk in reading]) == DATA[start:end]
         with pytest.raises(PreconditionFailedError):
             await provider.read("bucket/name", 10, 20, etag="7", listed=LISTED)
-        sent = [request.headers for request in server.requests[1:]]
+        sent = [request.headers for request in server.requests[sent_before:]]
         assert not [headers for headers in sent if "range" in headers or "x-ms-range" in headers]
+        await provider.aclose()
+
+
+async def ignore_ranges(provider: Provider) -> None:
+    """Reads ranges from a server without ranges, until the provider knows that."""
+    with pytest.raises(ServiceError, match="whole object") as raised:
+        await provider.read("bucket/name", 2, 5, etag="7", listed=LISTED)
+    assert raised.value.retryable
+    assert provider.features.ranges
+    with pytest.raises(RangeIgnoredError) as raised:
+        await provider.read("bucket/name", 2, 5, etag="7", listed=LISTED)
+    assert not raised.value.retryable
+    assert not provider.features.ranges
+
+
+async def test_a_stray_whole_object_teaches_nothing(connected: tuple[str, Any]) -> None:
+    """Answers that ignore a range count only if none came meanwhile that obeyed one."""
+    name, connect = connected
+    whole = response(name, "200 OK", sized(DATA), body=DATA)
+    head = b"Content-Range: bytes 2-4/10\r\n"
+    part = response(name, "206 Partial Content", sized(b"234"), head, body=b"234")
+    async with ScriptedServer(whole, part, whole, part) as server:
+        provider = connect(server.url)
+        for _ in range(2):
+            with pytest.raises(ServiceError, match="whole object") as raised:
+                await provider.read("bucket/name", 2, 5, etag="7", listed=LISTED)
+            assert raised.value.retryable
+            assert await read(provider, "bucket/name", 2, 5, etag="7") == b"234"
+            assert provider.features.ranges
+
+
+async def test_ranges_are_requested_again_after_an_hour(connected: tuple[str, Any]) -> None:
+    """A server that has ranges by then is read in ranges; of one that has none, no object is begun anew."""
+    name, connect = connected
+    now = 0.0
+    whole = response(name, "200 OK", sized(DATA), body=DATA)
+    head = b"Content-Range: bytes 2-4/10\r\n"
+    part = response(name, "206 Partial Content", sized(b"234"), head, body=b"234")
+    async with ScriptedServer(whole, whole, whole, whole, part) as server:
+        provider = connect(server.url)
+        provider._range_support = Capability(lambda: now)
+        await ignore_ranges(provider)
+        now += 3600
+        with pytest.raises(ServiceError, match="whole object") as raised:
+            await provider.read("bucket/name", 2, 5, etag="7", listed=LISTED)
+        assert raised.value.retryable
+        assert not provider.features.ranges
+        assert await read(provider, "bucket/name", 2, 5, etag="7") == b"234"
+        now += 3600
+        assert await read(provider, "bucket/name", 2, 5, etag="7") == b"234"
+        assert provider.features.ranges
+        assert ["range" in each.headers or "x-ms-range" in each.headers for each in server.requests] == [
+            *(True, True, True, False, True)
+        ]
         await provider.aclose()
 
 

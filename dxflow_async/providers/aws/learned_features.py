@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from dxflow_async.exceptions import UnsupportedError
 from dxflow_async.providers.aws.dialects import Ability
 from dxflow_async.providers.aws.headers import has_service_headers
+from dxflow_async.providers.common.capability import Capability
 from dxflow_async.providers.contract import Entry, ObjectOptions
 from dxflow_async.providers.http import Call
 
@@ -33,6 +34,7 @@ class LearnedFeatures:
     def __init__(self, provider: AWSProvider) -> None:
         self._provider = provider
         self._stored: str | None = None  # the key of an object that was stored with metadata
+        self._etags = Capability()
 
     @property
     def lacks_etags(self) -> bool:
@@ -41,14 +43,28 @@ class LearnedFeatures:
 
     def see(self, entry: Entry, headers: Mapping[str, str]) -> None:
         """Learns from an answer about an object."""
+        self._doubt_again()
         self.see_etag(headers)
         if entry.key == self._stored:
             self._stored = None
             self._see_metadata(entry)
 
+    def _doubt_again(self) -> None:
+        """Restores the features whose lack is not believed any more; see `Dialect`."""
+        features, dialect = self._provider.features, self._provider.dialect
+        if features.versions and features.mtime:
+            return
+        versions = features.versions or dialect.allows(Ability.ETAGS)
+        mtime = features.mtime or dialect.allows(Ability.METADATA)
+        if (versions, mtime) != (features.versions, features.mtime):
+            self._provider.features = replace(features, versions=versions, mtime=mtime)
+
     def see_etag(self, headers: Mapping[str, str]) -> None:
-        """Notes that an answer of the service about an object or a part has no ETag, so that later ones need none."""
-        if "etag" in headers or self.lacks_etags or not has_service_headers(headers):
+        """Notes that answers of the service about objects or parts have no ETag, so that later ones need none.
+
+        One without an ETag may be the answer to another request; a service without ETags gives a second one soon.
+        """
+        if "etag" in headers or self.lacks_etags or not has_service_headers(headers) or not self._etags.failed():
             return
         instead = "objects are told apart by their sizes and times, and reads are not bound to a version"
         self._provider.requests.refused(Ability.ETAGS, "not in the answers", instead)

@@ -64,7 +64,7 @@ from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.common.views import Known
-from dxflow_async.providers.common.whole_objects import WholeObjects
+from dxflow_async.providers.common.whole_objects import WholeObjects, requests_ranges
 from dxflow_async.providers.contract import (
     SYSTEM_OPTIONS,
     Body,
@@ -236,7 +236,7 @@ class AWSProvider(Provider):
         listed: Entry | None = None,
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
-        if (start or end is not None) and not self.features.ranges:
+        if not requests_ranges(self) and (start or end is not None):
             read_all = partial(self.read, key, etag=etag, listed=listed)
             return await self._whole.read(call, key, start, end, etag, read_all)
         if etag is None:

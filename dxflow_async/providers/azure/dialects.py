@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from dxflow_async.providers.common.capability import Refusals
 from dxflow_async.security.redaction import printable
 
-__all__ = ["BATCH", "VERSIONS", "Dialect", "is_version_refusal"]
+__all__ = ["BATCH", "CRC64", "VERSIONS", "Dialect", "is_version_refusal"]
 
 _log = logging.getLogger("dxflow_async.providers.azure")
 
@@ -24,6 +25,7 @@ CRC64 (2019-02-02), batches (2018-11-09), bearer tokens (2017-11-09).
 """
 
 BATCH = "deletion of many blobs in one request"
+CRC64 = "CRC64 of bodies"
 
 _FIRST_WITH_START = "2023-05-03"
 _FIRST_WITH_CRC64 = "2019-02-02"
@@ -42,20 +44,20 @@ class Dialect:
         on_older: called after the version changed.
         version: the protocol version that requests name.
         confirmed: whether the service has accepted that version.
-        refused: what the endpoint refuses, with the reason of each.
+        refused: what the endpoint refuses.
     """
 
     def __init__(self, endpoint: str) -> None:
         self.version = VERSIONS[0]
         self.confirmed = False
-        self.refused: dict[str, str] = {}
+        self.refused = Refusals()
         self.on_older: Callable[[], None] = lambda: None
         self._endpoint = endpoint
 
     @property
     def has_crc64(self) -> bool:
-        """Whether the version has CRC64."""
-        return self.version >= _FIRST_WITH_CRC64
+        """Whether the version has CRC64, and none was refused."""
+        return self.version >= _FIRST_WITH_CRC64 and CRC64 not in self.refused
 
     @property
     def has_batches(self) -> bool:
@@ -96,16 +98,15 @@ class Dialect:
                 _log.warning("%s takes no version of the protocol after %s", self._endpoint, used)
 
     def refuse(self, what: str, reason: str) -> None:
-        """Records that the endpoint refuses something, which is done another way from now on."""
-        if what not in self.refused:
-            self.refused[what] = printable(reason)
+        """Records that the endpoint refuses something, which is done another way for an hour."""
+        if self.refused.note(what, reason):
             _log.warning("%s refuses the %s (%s): it is done another way", self._endpoint, what, printable(reason))
 
     @property
     def facts(self) -> Sequence[tuple[str, str]]:
         """What is known, as pairs of a subject and its value."""
         version = [("protocol version", self.version)] if self.confirmed else []
-        return [*version, *((what, f"refused ({reason}): made another way") for what, reason in self.refused.items())]
+        return [*version, *self.refused.facts]
 
 
 def is_version_refusal(dialect: Dialect, used: str, status: int, code: str, data: bytes) -> bool:

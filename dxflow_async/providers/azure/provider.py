@@ -62,7 +62,7 @@ from dxflow_async.providers.common.fields import content_length
 from dxflow_async.providers.common.untold_size import look_up_size
 from dxflow_async.providers.common.verified_reader import VerifiedReader, body_reader
 from dxflow_async.providers.common.views import Known
-from dxflow_async.providers.common.whole_objects import WholeObjects
+from dxflow_async.providers.common.whole_objects import WholeObjects, requests_ranges
 from dxflow_async.providers.contract import (
     SYSTEM_OPTIONS,
     Body,
@@ -227,8 +227,8 @@ class AzureProvider(LooksFirst):
         try:
             return await self._listings.page(call, prefix, cursor, recursive=recursive, after=after)
         finally:
-            if self.features.list_after and not self._listings.ordered:
-                self.features = replace(self.features, list_after=False)
+            if self._known.features.list_after and not self._listings.ordered:
+                self._known.features = replace(self._known.features, list_after=False)
 
     async def stat(self, key: str) -> Entry:
         call = Call(self.name, "stat", f"/{key}")
@@ -263,7 +263,7 @@ class AzureProvider(LooksFirst):
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         container, name = split_key(call, key)
-        if (start or end is not None) and not self.features.ranges:
+        if not requests_ranges(self) and (start or end is not None):
             return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         headers = range_headers(start, end, etag)
         response = await self._requests.send(call, "GET", container, name, headers, accept=(200, 206))

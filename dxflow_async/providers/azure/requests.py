@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from typing import TypeVar
@@ -15,7 +14,7 @@ from dxflow_async.providers.azure.batch import Answer, MalformedBatchError, batc
 from dxflow_async.providers.azure.checksum import Measured, measure
 from dxflow_async.providers.azure.confirm import not_azures
 from dxflow_async.providers.azure.credentials import Access, Account, CloudCredentials
-from dxflow_async.providers.azure.dialects import VERSIONS, Dialect, is_version_refusal
+from dxflow_async.providers.azure.dialects import CRC64, VERSIONS, Dialect, is_version_refusal
 from dxflow_async.providers.azure.errors import (
     UNKNOWN_HEADER_CODES,
     error_of,
@@ -32,11 +31,9 @@ from dxflow_async.providers.common.sigv4 import query_string
 from dxflow_async.providers.common.xml_reader import MAX_DOCUMENT_SIZE, MalformedXMLError
 from dxflow_async.providers.contract import Body, Encryption, Entry
 from dxflow_async.providers.http import HTTP, Call, HTTPReader, Response, read_error_body
-from dxflow_async.security.redaction import Secret, printable
+from dxflow_async.security.redaction import Secret
 
 __all__ = ["Requests", "compared"]
-
-_log = logging.getLogger("dxflow_async.providers.azure")
 
 _SIGNED = Access()
 
@@ -71,7 +68,7 @@ class Requests:
         self._checksum = checksum
         self.encryption: Encryption | None = None
         self.version: str | None = None
-        # None: not known yet; True: the server compared a CRC64; False: it refused one, or gets none.
+        # None: not known yet; True: the server compared a CRC64; False: it gets none.
         self._crc64: bool | None = None
 
     async def send(
@@ -320,11 +317,9 @@ class Requests:
         return error
 
     def _remember(self, refusal: StorageError | None) -> None:
-        """Records that a request succeeded without a CRC64: from now on none are sent."""
+        """Records that a request succeeded without a CRC64: for an hour none are sent."""
         if refusal is not None and self._crc64 is None:
-            self._crc64 = False
-            text = "%s takes no CRC64 (%s): bodies carry a Content-MD5 instead"
-            _log.warning(text, self._identity.endpoint, printable(refusal.code or ""))
+            self.dialect.refuse(CRC64, refusal.code or str(refusal.status))
 
 
 async def _authorize(

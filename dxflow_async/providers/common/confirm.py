@@ -198,7 +198,8 @@ def entries_after(provider: Provider, call: Call, page: Page, after: str) -> Pag
     ):
         return page
     if not entries or all(order(entries[-1].key) < start for order, start in starts):
-        provider.features = replace(features, list_after=False)
+        owner = provider.origin
+        owner.features = replace(owner.features, list_after=False)
         raise call.error(UnsupportedError, "the service does not begin the listing at the requested key")
     behind = [entry for entry in entries if any(order(entry.key) > start for order, start in starts)]
     return Page(behind, page.cursor)
@@ -230,9 +231,9 @@ async def extent(
 
     Raises:
         ValueError: the answer has another range than was requested.
-        RangeIgnoredError: it has the whole object instead. The provider's features have no ranges from now on.
+        RangeIgnoredError: it has the whole object instead, not for the first time; see `range_ignored`.
         PreconditionFailedError: the object has no byte in the range.
-        ServiceError: the object has another version by now.
+        ServiceError: it has the whole object for the first time; or the object has another version by now.
 
     Example:
         >>> size, length = await extent(self, call, key, response, (start, end), (etag, listed))
@@ -246,7 +247,7 @@ async def extent(
         elif status == 200 and not start and end is None:
             return told, told
     try:
-        return extent_of(status, headers, start, end, known)
+        found = extent_of(status, headers, start, end, known)
     except IgnoredRangeError:
         if etag is None:
             raise  # it need not be the service's answer
@@ -256,24 +257,36 @@ async def extent(
                 PreconditionFailedError, "the object is shorter than the range; start again", status=416
             ) from None
         raise range_ignored(provider, call, status) from None
+    if status == 206:
+        provider.origin._range_support.worked()
+    return found
 
 
 def range_ignored(provider: Provider, call: Call, status: int) -> StorageError:
-    """Notes that the service ignores ranges, and returns the error that makes the engine read the whole object.
+    """Notes that the whole object came instead of a range, and returns the error to raise.
+
+    One such answer may be a stray one, so the read is tried again. After the second one in a row the service counts as
+    one without ranges for an hour. If it still is one then, objects that are read in parts are not begun anew.
 
     Args:
-        provider: its features have no `ranges` from now on.
+        provider: its features have no `ranges` once the service counts as one without them.
         call: the read, for the message.
         status: of the answer.
 
     Returns:
-        A `RangeIgnoredError`.
+        A `RangeIgnoredError`, which makes the engine plan to read the whole object, where the service was found to be
+        one without ranges just now; else a `ServiceError` that is retried.
 
     Example:
         >>> if start and response.status == 200:
         ...     raise range_ignored(self, call, response.status)
     """
-    provider.features = replace(provider.features, ranges=False)
+    owner = provider.origin
+    known, believed = owner._range_support.confirmed, owner._range_support.failed()
+    if believed:
+        owner.features = replace(owner.features, ranges=False)
+    if known or not believed:
+        return contradiction(call, "the whole object, where a range of it was requested", status)
     text = "the server sent the whole object instead of the requested range; objects are read whole from now on"
     return call.error(RangeIgnoredError, text, status=status)
 

@@ -11,19 +11,39 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from dxflow_async.exceptions import PreconditionFailedError
 from dxflow_async.providers.common.confirm import contradiction
 from dxflow_async.providers.common.etags import same_etag
-from dxflow_async.providers.contract import Buffer, Reader
+from dxflow_async.providers.contract import Buffer, Provider, Reader
 from dxflow_async.providers.http import Call
 
-__all__ = ["WholeObjects"]
+__all__ = ["WholeObjects", "requests_ranges"]
 
 _MAX_OBJECTS = 4
 """Objects whose half-read responses are kept for a part that may follow."""
 
 OpenWhole = Callable[[], Awaitable[Reader]]
+
+
+def requests_ranges(provider: Provider) -> bool:
+    """Returns whether a read requests its range: not for an hour after the service was found to ignore ranges.
+
+    Args:
+        provider: one at whose service ranges are the rule. Its features have `ranges` again after that hour.
+
+    Returns:
+        False where the whole object is to be requested.
+
+    Example:
+        >>> if not requests_ranges(self) and (start or end is not None):
+        ...     return await self._whole.read(call, key, start, end, etag, open_whole)
+    """
+    owner = provider.origin
+    if not owner.features.ranges and not owner._range_support.missing:
+        owner.features = replace(owner.features, ranges=True)
+    return owner.features.ranges
 
 
 class WholeObjects:

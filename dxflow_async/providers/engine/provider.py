@@ -95,7 +95,6 @@ class EngineProvider(Provider):
         self._session_http = http
         self._requests: Requests | None = None
         self._whole = WholeObjects(http.stall_timeout)
-        self._ranges: bool | None = None  # None: not known yet
         self._named: bool | None = None  # whether downloads have the name of the file
         self._controllers: frozenset[str] = frozenset()
 
@@ -144,11 +143,11 @@ class EngineProvider(Provider):
             return await self._open(call, response, entry, entry.size, may_grow=may_grow)
 
         if not part:
-            if self._ranges is None and entry.size >= _PROBED_SIZE:
+            if entry.size >= _PROBED_SIZE and not (self.features.ranges or self._range_support.missing):
                 await self._probe(call, path, entry)
             return self._watched(call, key, await open_whole())
         last = min(end or entry.size, entry.size)
-        ranged = None if self._ranges is False else await self._read_range(call, path, start, last, entry)
+        ranged = None if self._range_support.missing else await self._read_range(call, path, start, last, entry)
         if ranged is None:
             ranged = await self._whole.read(call, key, start, end, entry.etag, open_whole)
         return self._watched(call, key, ranged, may_grow=may_grow)
@@ -233,10 +232,11 @@ class EngineProvider(Provider):
             return ()
         storing = self._storing
         told = {True: "yes", False: "no", None: "not known yet"}
+        ranges = True if self.features.ranges else False if self._range_support.missing else None
         return (
             ("generation", "artifact" if self._requests.prefix == NEW else "object"),
             ("permissions", ", ".join(sorted(self._requests.session.permissions)) or "not told"),
-            ("ranges", told[self._ranges]),
+            ("ranges", told[ranges]),
             ("obeys patterns", told[self._artifacts.patterns]),
             ("keeps hidden names", told[storing.dotted]),
             ("renames onto files", told[storing.replaces]),
@@ -332,9 +332,12 @@ class EngineProvider(Provider):
         self._learn_ranges(works=works)
 
     def _learn_ranges(self, *, works: bool) -> None:
-        if works and self._ranges is False:
+        if works and self._range_support.missing:
             return
-        self._ranges = works
+        if works:
+            self._range_support.worked()
+        elif not self._range_support.failed():
+            return
         if self.features.ranges != works:
             self.features = replace(self.features, ranges=works)
 

@@ -45,7 +45,7 @@ from dxflow_async.providers.common.spooled_upload import SpooledUpload
 from dxflow_async.providers.common.status_errors import is_page
 from dxflow_async.providers.common.verified_reader import body_reader
 from dxflow_async.providers.common.views import Known
-from dxflow_async.providers.common.whole_objects import WholeObjects
+from dxflow_async.providers.common.whole_objects import WholeObjects, requests_ranges
 from dxflow_async.providers.contract import (
     SYSTEM_OPTIONS,
     Body,
@@ -284,7 +284,7 @@ class GCPProvider(LooksFirst):
     ) -> Reader:
         call = Call(self.name, "read", f"/{key}")
         bucket, name = self.split(call, key)
-        if (start or end is not None) and not self.features.ranges:
+        if not requests_ranges(self) and (start or end is not None):
             return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
         # Compressed objects arrive as they are stored, with their own size and checksum.
         headers = {"accept-encoding": "gzip"}
@@ -404,8 +404,7 @@ class GCPProvider(LooksFirst):
 
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         """Returns what was learned of the service, with the reason of each."""
-        refused = [(name, f"refused ({reason}): made another way") for name, reason in self._store.refused.items()]
-        return [*refused, *self._rules.facts, *self._copy_refusals.facts]
+        return [*self._store.refused.facts, *self._rules.facts, *self._copy_refusals.facts]
 
     async def presign(self, key: str, expires: float, *, method: str = "GET") -> str:
         bucket, name = self.split(Call(self.name, "presign", f"/{key}"), key)

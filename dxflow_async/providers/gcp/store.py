@@ -12,6 +12,7 @@ from dxflow_async import checksum
 from dxflow_async.concurrency.shielded import clean_up
 from dxflow_async.exceptions import AccessDeniedError, ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.providers.common.bare_success import BareSuccess
+from dxflow_async.providers.common.capability import Refusals
 from dxflow_async.providers.common.confirm import contradiction, not_the_service
 from dxflow_async.providers.common.deletion import delete_batches, delete_each
 from dxflow_async.providers.common.verified_body import VerifiedBody
@@ -61,14 +62,14 @@ class Store:
     """The objects of an account.
 
     Attributes:
-        refused: the requests that the server refused, by name, with its reason. They are made another way.
+        refused: the kinds of requests that the server refused. They are made another way.
         deletions: whether a deletion is believed that has no header of the service's.
     """
 
     def __init__(self, requests: Requests) -> None:
         self.requests = requests
         self.remote = requests.remote
-        self.refused: dict[str, str] = {}
+        self.refused = Refusals()
         self.deletions = BareSuccess()
 
     async def put(self, call: Call, bucket: str, resource: Mapping[str, Any], body: Body, query: str = "") -> Sent:
@@ -222,9 +223,8 @@ class Store:
         return "compose" not in self.refused
 
     def note_refusal(self, request: str, error: StorageError) -> None:
-        """Records that the server refuses a kind of request, which is made another way from then on."""
-        if request not in self.refused:
-            self.refused[request] = " ".join(filter(None, [str(error.status or ""), error.code]))
+        """Records that the server refuses a kind of request, which is made another way for an hour."""
+        if self.refused.note(request, " ".join(filter(None, [str(error.status or ""), error.code]))):
             _log.info("%s: the server refuses %s requests (%s); they are made another way", self.remote, request, error)
 
     async def _confirm_removed(self, call: Call, response: Response, bucket: str, version: Version) -> None:

@@ -61,7 +61,6 @@ class HTTPSourceProvider(Provider):
         self._http = http
         self._requests = Requests(settings, http)
         self._whole = WholeObjects(http.stall_timeout)
-        self._ranges: bool | None = None  # None: not known yet
         self.features = replace(_FEATURES, endpoint=self._requests.host)
 
     async def stat(self, key: str) -> Entry:
@@ -83,7 +82,7 @@ class HTTPSourceProvider(Provider):
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
     ) -> Reader:
         call = self._call("read", key)
-        if (start or end is not None) and self._ranges is not False:
+        if (start or end is not None) and not self._range_support.missing:
             last = "" if end is None else end - 1
             response = await self._get(call, key, {"range": f"bytes={start}-{last}"}, etag)
             if response.status == 206:
@@ -122,7 +121,7 @@ class HTTPSourceProvider(Provider):
                 return VerifiedReader(reading, seen.digest, call) if seen.digest and reading.size else reading
             size = (await self.stat(key)).size if size is None else size
             size, length = extent_of(response.status, headers, *span, size)
-            if self._ranges is None and size >= _PROBED_SIZE:
+            if size >= _PROBED_SIZE and not (self.features.ranges or self._range_support.missing):
                 await self._probe(key)
         except ValueError as error:
             response.close()
@@ -161,12 +160,14 @@ class HTTPSourceProvider(Provider):
             asked: it is the answer to a request for a range.
         """
         told = response.headers.get("accept-ranges", "").strip().lower()
-        if response.status == 206 or told == "bytes":
-            self._ranges = True
+        ranges = self.features.ranges
+        if response.status == 206 or (told == "bytes" and not asked):
+            self._range_support.worked()
+            ranges = True
         elif told == "none" or (asked and response.headers.get("content-length") != "0"):
-            self._ranges = False
-        if self.features.ranges != (self._ranges is True):
-            self.features = replace(self.features, ranges=self._ranges is True)
+            ranges = not self._range_support.failed() and ranges
+        if self.features.ranges != ranges:
+            self.features = replace(self.features, ranges=ranges)
 
     def _call(self, operation: str, key: str) -> Call:
         return Call(self.name, operation, f"/{key}")

@@ -102,8 +102,8 @@ class SFTPProvider(Provider):
     @property
     def features(self) -> Features:  # type: ignore[override]
         """What the server can do, as far as it is known."""
-        if not self._server.keeps_attributes and self._features.mtime:
-            self._features = replace(self._features, mtime=False, mtime_listed=False, modes=False)
+        if (keeps := self._server.keeps_attributes) != self._features.mtime:
+            self._features = replace(self._features, mtime=keeps, mtime_listed=keeps, modes=keeps)
         return self._features
 
     @property

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import stat
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from dxflow_async.providers import (
@@ -33,6 +35,8 @@ _log = logging.getLogger("dxflow_async.providers.sftp")
 
 T = TypeVar("T")
 
+_BELIEF = 3600.0
+"""Seconds for which a refusal of times and modes is believed: the directory may be on another disk by then."""
 _USUAL_MODE = 0o644
 _COARSEST_TIME = 2
 """Seconds between two times of a file on the coarsest file system (FAT)."""
@@ -53,7 +57,6 @@ class Server:
 
     Attributes:
         new_mode: the permission bits of new files there; None: not known yet.
-        keeps_attributes: it lets us set times and permission bits.
         times_seen: a file was seen to have the time that it was given.
     """
 
@@ -73,11 +76,19 @@ class Server:
         self.owner_id = owner_id
         self.throttle = throttle
         self.new_mode: int | None = None
-        self.keeps_attributes = True
+        self._plain_until = -math.inf
         self.times_seen = False
         self._durable = durable
         self._renames = True
         self._leftovers: set[bytes] = set()
+
+    @property
+    def keeps_attributes(self) -> bool:
+        """Whether it lets us set times and permission bits: not for an hour after it refused that."""
+        return monotonic() >= self._plain_until
+
+    def _keep_none(self) -> None:
+        self._plain_until = monotonic() + _BELIEF
 
     def call(self, operation: str, key: str) -> Call:
         """Returns what errors about a key say."""
@@ -163,8 +174,8 @@ class Server:
             if found is None:
                 if told is None or not is_refusal(error):
                     raise
-                self.keeps_attributes = False  # the mode may be what it refuses
-                await self.make_directories(call, path)
+                await self.make_directories(call, path)  # the mode may be what it refuses
+                self._keep_none()
                 return
             if kind_of(found) not in (0, stat.S_IFDIR):
                 text = "a file has the name of a directory on the way; choose another name"
@@ -254,7 +265,7 @@ class Server:
     async def describe(
         self, call: Call, channel: Channel, file: asyncssh.SFTPClientFile, mode: int | None, modified: int | None
     ) -> None:
-        """Gives an open file its permission bits and its time; a server that refuses that is not asked again."""
+        """Gives an open file its permission bits and its time, as far as the server lets us."""
         import asyncssh
 
         if not self.keeps_attributes:
@@ -267,8 +278,11 @@ class Server:
         except StorageError as error:
             if not channel.usable:
                 raise
-            self.keeps_attributes = False
-            _log.warning("%s keeps neither the time nor the mode of files: %s", self.name, error)
+            if self.times_seen:  # then it is this file that it refuses
+                _log.info("%s keeps neither the time nor the mode of a file: %s", self.name, error)
+            else:
+                self._keep_none()
+                _log.warning("%s keeps neither the time nor the mode of files: %s", self.name, error)
 
     async def check_time(self, call: Call, channel: Channel, path: bytes, modified: int | None) -> None:
         """Looks once whether a closed file has the time that it was given: some servers accept it and ignore it."""
@@ -276,7 +290,7 @@ class Server:
             return
         found = await self.lstat(call, path, channel)
         if found is None or found.mtime is None or abs(found.mtime - modified) > _COARSEST_TIME:
-            self.keeps_attributes = False
+            self._keep_none()
             _log.warning("%s accepts the time of a file and does not keep it", self.name)
         else:
             self.times_seen = True

@@ -138,7 +138,6 @@ class UnitProvider(Provider):
         self._threads = threads
         self._modes = DirectoryModesSeen()
         self._whole = WholeObjects(http.stall_timeout)
-        self._ignores_ranges = False
         self._limit = BodyLimit(self._buffers_bodies)
         self._learn(announced or Announced())
 
@@ -189,17 +188,21 @@ class UnitProvider(Provider):
         if not key or key.endswith("/"):
             raise call.error(NotFoundError, "it is a directory; name a file")
         ranged = start > 0 or end is not None
-        if ranged and self._ignores_ranges:
-            return await self._whole.read(call, key, start, end, etag, lambda: self.read(key, etag=etag, listed=listed))
+
+        async def open_whole() -> Reader:
+            return await self.read(key, etag=etag, listed=listed)
+
+        if ranged and self._range_support.missing:
+            return await self._whole.read(call, key, start, end, etag, open_whole)
         response = await self._requests.ask(call, "GET", "download", key, download_headers(start, end, etag))
         try:
             return await self._reader(call, key, response, (start, end), (etag, listed))
         except IgnoredRangeError:
             response.close()
-            self._ignores_ranges = True
             if self.features.ranges:
                 raise range_ignored(self, call, response.status) from None
-            return await self.read(key, start, end, etag=etag, listed=listed)
+            self._range_support.failed()
+            return await self._whole.read(call, key, start, end, etag, open_whole)
         except ValueError as error:
             response.close()
             raise not_the_service(call, str(error), response.status) from error
@@ -220,7 +223,9 @@ class UnitProvider(Provider):
         if total_of(response.status, headers) is None:
             known = await size_of_version(self, call, key, stored_headers(headers)[0], listed)
         size, length = extent_of(response.status, headers, *span, known)
-        if response.status == 206 or (headers.get("accept-ranges") == "bytes" and not self._ignores_ranges):
+        if response.status == 206:
+            self._range_support.worked()
+        if response.status == 206 or (headers.get("accept-ranges") == "bytes" and not self._range_support.missing):
             self._knows_ranges()
         entry = downloaded(key, size, headers, times=self.features.mtime, modes=self.features.modes)
         await check_version(self, call, key, etag, entry.etag)

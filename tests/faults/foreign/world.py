@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -46,6 +52,8 @@ class World:
     storage: Storage
     _direct: Mapping[AreaId, tuple[Site, AsyncSession, Storage]]
     _directory: Path
+    _open: Callable[[], AbstractAsyncContextManager[AsyncSession]]
+    _opened: AsyncExitStack
     _numbers: Counter[str] = field(default_factory=Counter)
     _left: set[str] = field(default_factory=set)
     _remotes: list[RemotePlace] = field(default_factory=list)
@@ -71,16 +79,9 @@ class World:
         self._remotes.append(place)
         return place
 
-    @contextmanager
-    def parts_of(self, size: int) -> Iterator[None]:
+    def parts_of(self, size: int) -> AbstractContextManager[None]:
         """Files are sent in parts of that many bytes; it may be below what users may set, so that files are small."""
-        settings = self.session.settings
-        before = settings.part_size
-        object.__setattr__(settings, "part_size", size)
-        try:
-            yield
-        finally:
-            object.__setattr__(settings, "part_size", before)
+        return parts_of(self.session, size)
 
     def _new_name(self) -> str:
         self._numbers["place"] += 1
@@ -133,7 +134,15 @@ class World:
         found += await attempt.complaints(result, error)
         found += [f"{path} was left behind" for path in part_files(self._directory)]
         await self.clear()
+        if not rule.once:
+            await self.reopen()
         return found
+
+    async def reopen(self) -> None:
+        """Continues with a new session: an answer that comes again and again is believed, and is no more true."""
+        await self._opened.aclose()
+        self.session = await self._opened.enter_async_context(self._open())
+        self.storage = await self.site.storage(self.session)
 
     async def new_leftovers(self) -> set[str]:
         """What unfinished uploads have left since it was last asked for."""
@@ -145,6 +154,17 @@ class World:
         """Removes what the trials have stored: servers in memory grow slow with every object."""
         remotes, self._remotes = self._remotes, []
         await asyncio.gather(*(place.clear() for place in remotes))
+
+
+@contextmanager
+def parts_of(session: AsyncSession, size: int) -> Iterator[None]:
+    """Files of a session are sent in parts of that many bytes."""
+    before = session.settings.part_size
+    object.__setattr__(session.settings, "part_size", size)
+    try:
+        yield
+    finally:
+        object.__setattr__(session.settings, "part_size", before)
 
 
 @cache
@@ -159,10 +179,19 @@ async def opened(site: Site, other: Site, directory: Path) -> AsyncIterator[Worl
     settings = {"max_attempts": ATTEMPTS, "stall_timeout": 2.0, **other.configure(other.upstream)}
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(proxy.running())
-        session = await stack.enter_async_context(site.session(directory / "home", proxy.endpoint, **settings))
+
+        @asynccontextmanager
+        async def opened_session() -> AsyncIterator[AsyncSession]:
+            async with site.session(directory / "home", proxy.endpoint, **settings) as session:
+                policy = RetryPolicy(ATTEMPTS, first_wait=0.001, longest_wait=0.002, longest_retry_after=0.0)
+                session._resources.policy = policy
+                with parts_of(session, MiB):
+                    yield session
+
+        tested = await stack.enter_async_context(AsyncExitStack())
+        session = await tested.enter_async_context(opened_session())
         direct = await stack.enter_async_context(site.session(directory / "direct"))
         beside = await stack.enter_async_context(other.session(directory / "beside"))
-        session._resources.policy = RetryPolicy(ATTEMPTS, first_wait=0.001, longest_wait=0.002, longest_retry_after=0.0)
         world = World(
             site,
             proxy,
@@ -173,6 +202,7 @@ async def opened(site: Site, other: Site, directory: Path) -> AsyncIterator[Worl
                 "other": (other, beside, await other.storage(beside)),
             },
             directory / "local",
+            opened_session,
+            tested,
         )
-        with world.parts_of(MiB):
-            yield world
+        yield world

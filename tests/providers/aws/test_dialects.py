@@ -370,9 +370,12 @@ async def test_size_that_head_does_not_tell(connect: Connect) -> None:
 
 
 async def test_range_that_is_ignored(connect: Connect) -> None:
-    """A whole object in the place of a range is not read as one; from then on no range is asked for."""
+    """A whole object in the place of a range is not read as one; from the second one on no range is asked for."""
     async with ScriptedServer(answer(body=b"0123456789", ETag='"1"', x_amz_request_id="1")) as server:
         aws = connect(server.url)
+        with pytest.raises(ServiceError, match="whole object"):
+            await aws.read("bucket/name", 2, 5)
+        assert aws.features.ranges
         with pytest.raises(RangeIgnoredError):
             await aws.read("bucket/name", 2, 5)
         assert not aws.features.ranges

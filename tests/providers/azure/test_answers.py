@@ -235,7 +235,7 @@ async def test_fallback_to_md5(
         assert "x-ms-content-crc64" not in request.headers
         assert request.headers["x-ms-meta-dxflow_crc32c"] == first.headers["x-ms-meta-dxflow_crc32c"]
         assert request.body == b"bytes"
-    assert [record.message for record in caplog.records if "takes no CRC64" in record.message]
+    assert [record.message for record in caplog.records if "refuses the CRC64" in record.message]
 
 
 async def test_fallback_of_requests_under_way(connect_azure: ConnectAzure) -> None:
@@ -250,7 +250,7 @@ async def test_fallback_of_requests_under_way(connect_azure: ConnectAzure) -> No
     async with ScriptedServer(judge) as server:
         azure = connect_azure(server.url)
         await asyncio.gather(*(azure.write(f"container/{number}", body(b"x"), OPTIONS) for number in range(10)))
-        assert azure._requests._crc64 is False
+        assert not azure._requests.dialect.has_crc64
         assert set(Counter(request.target for request in server.requests).values()) == {2}
 
 

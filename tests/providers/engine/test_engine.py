@@ -363,15 +363,16 @@ async def test_ranges_count_once_they_were_seen(served: str, tmp_path: Path) -> 
 
 
 async def test_a_range_that_is_another_one_is_an_error(tmp_path: Path) -> None:
-    """A wrong range is never believed, and no range is requested afterwards."""
+    """A wrong range is never believed, and after the second one no range is requested."""
     async with connected_engine(tmp_path, Switches(download_range="served", download_range_wrong=True)) as (
         server,
         provider,
     ):
         (server.root / "name").write_bytes(bytes(range(200)))
-        with pytest.raises(StorageError) as raised:
-            await provider.read("name", 10, 20)
-        assert raised.value.retryable
+        for _ in range(2):
+            with pytest.raises(StorageError) as raised:
+                await provider.read("name", 10, 20)
+            assert raised.value.retryable
         async with await provider.read("name", 10, 20) as reading:
             assert bytes(await reading.read()) == bytes(range(10, 20))
 

@@ -79,8 +79,9 @@ async def test_ranges_are_believed_once_they_are_seen(server: FileServer, source
     await source.stat("with")
     assert source.features.ranges
     server.put("/without", b"0123456789", ranges=False)
-    assert await read(source, "without", 2, 4) == b"23"
-    assert not source.features.ranges
+    for ranges in (True, False):  # one answer may be a stray one
+        assert await read(source, "without", 2, 4) == b"23"
+        assert source.features.ranges is ranges
 
 
 async def test_a_silent_server_is_asked_for_a_range(server: FileServer, source: HTTPSourceProvider) -> None:
@@ -100,7 +101,8 @@ async def test_parts_share_one_answer_of_a_server_without_ranges(
     data = bytes(range(256)) * (4 << 10)
     server.put("/large", data, ranges=False)
     entry = await source.stat("large")
-    await read(source, "large", 0, 1)
+    for _ in range(2):  # then it is known to have none
+        await read(source, "large", 0, 1)
     server.seen.clear()
     step = 100_000
     parts = [(start, min(start + step, len(data))) for start in range(0, len(data), step)]

@@ -124,6 +124,16 @@ async def test_a_server_without_attributes(tmp_path: Path, connect: Connect) -> 
         assert {features.mtime, features.mtime_listed, features.modes} == {False}
 
 
+async def test_a_directory_that_cannot_be_made_says_nothing_of_times(ssh: SSHServer, connect: Connect) -> None:
+    """A refusal that has another reason than the mode, which is refused without one too, lowers no features."""
+    sftp = connect(ssh.settings())
+    await sftp.write("name", body(b"content"), OPTIONS)
+    with pytest.raises(StorageError):
+        await sftp.make_directory("name/below", 0o755)
+    assert sftp.features.modes
+    assert sftp.features.mtime
+
+
 async def test_a_server_that_does_not_rename_over_files(tmp_path: Path, connect: Connect) -> None:
     """Without `posix-rename`, a file is replaced in three steps, and nothing is left beside it."""
     with failing(tmp_path, "rename") as server:
