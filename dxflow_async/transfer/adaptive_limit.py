@@ -106,6 +106,12 @@ class AdaptiveLimit:
         return self._writes.limit
 
     @property
+    def free_writes(self) -> int:
+        """How many more large writes may be in flight now."""
+        gate = self._writes.gate
+        return max(gate.capacity - gate.inside, 0)
+
+    @property
     def places(self) -> int:
         """How many requests may be in flight now. Hardly a call has large reads and large writes at one endpoint."""
         return min(self._all.capacity, self._small.limit + max(self._reads.limit, self._writes.limit))

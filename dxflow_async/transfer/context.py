@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from dxflow_async.transfer.executor.shard import MovedPart, PartRange
     from dxflow_async.transfer.journal.journal import Journal
     from dxflow_async.transfer.limits import Limits
+    from dxflow_async.transfer.memory_budget import MemoryBudget, MemoryShare
     from dxflow_async.transfer.overwrite import Overwrite
     from dxflow_async.transfer.plan import PartPolicy
     from dxflow_async.transfer.progress import Meter
+    from dxflow_async.transfer.read_ahead import ReadAhead
     from dxflow_async.transfer.retry import RetryPolicy
     from dxflow_async.transfer.selection import Selection
 
@@ -84,6 +86,8 @@ class Sides(NamedTuple):
         source_limit, destination_limit: the requests in flight to both; None for a local disk.
         writes_to: the destination, which reads back what it stores if both sides are disks that report no checksums.
         tagged: tags of a source go along: it is copied within a provider that has tags.
+        memory: what the bytes of these items are taken from while they move.
+        read_ahead: decides when the next large part is read into memory; None if none is.
     """
 
     source: Features
@@ -93,6 +97,8 @@ class Sides(NamedTuple):
     destination_limit: AdaptiveLimit | None
     writes_to: Provider
     tagged: bool
+    memory: MemoryBudget | MemoryShare
+    read_ahead: ReadAhead | None
 
 
 class PartMover(Protocol):
@@ -195,12 +201,15 @@ def _sides_of(context: TransferContext, source: Provider, destination: Provider)
     reads_back = (
         source.local_disk is not None and destination.local_disk is not None and not (reads.checksum or writes.checksum)
     )
+    policy = PartPolicy(reads, writes, context.part_size)
     return Sides(
         reads,
         writes,
-        PartPolicy(reads, writes, context.part_size),
+        policy,
         limits.requests(source),
         limits.requests(destination),
         destination.reading_back() if reads_back else destination,
         source.origin is destination.origin and "tags" in writes.options,
+        limits.copy_memory if policy.in_memory else limits.memory,
+        limits.read_ahead(source, destination) if policy.in_memory else None,
     )

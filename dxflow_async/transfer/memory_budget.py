@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-__all__ = ["MemoryBudget"]
+__all__ = ["MemoryBudget", "MemoryShare"]
 
 _LARGE_SIZE = 1 << 20
 
@@ -102,3 +102,43 @@ class MemoryBudget:
                     queue.used += size
                     waiter.set_result(None)
                 queue.waiters.popleft()
+
+
+class MemoryShare:
+    """What one kind of work may take of a budget, so that others have memory left beside it.
+
+    Args:
+        whole: the budget.
+        size: bytes. A request for more than this gets all of it.
+    """
+
+    def __init__(self, whole: MemoryBudget, size: int) -> None:
+        self._whole = whole
+        self._share = MemoryBudget(size)
+
+    @property
+    def used(self) -> int:
+        """Bytes that are taken now."""
+        return self._share.used
+
+    def try_take(self, size: int) -> int:
+        """See `MemoryBudget.try_take`."""
+        taken = self._share.try_take(size)
+        if taken and not self._whole.try_take(taken):
+            self._share.give(taken)
+            return 0
+        return taken
+
+    async def take(self, size: int) -> int:
+        """See `MemoryBudget.take`."""
+        taken = await self._share.take(size)
+        try:
+            return await self._whole.take(taken)
+        except BaseException:
+            self._share.give(taken)
+            raise
+
+    def give(self, size: int) -> None:
+        """See `MemoryBudget.give`."""
+        self._whole.give(size)
+        self._share.give(size)

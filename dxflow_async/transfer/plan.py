@@ -56,17 +56,18 @@ class PartPolicy:
         streams_parts: a part of an upload is read once, while it is sent; its CRC32C is known afterwards.
         to_disk: bytes go to a local disk as they arrive, and are never held in memory.
         buffers: the CRC32C of a body must be known before the body is sent.
+        in_memory: all bytes of a body are held in memory for that.
         unit_size: the part size that all other sizes are multiples of.
     """
 
     __slots__ = (
         "_destination",
-        "_in_memory",
         "_part_size",
         "_source",
         "_whole",
         "_whole_among_many",
         "buffers",
+        "in_memory",
         "streams_parts",
         "to_disk",
         "unit_size",
@@ -77,7 +78,7 @@ class PartPolicy:
         self._destination = destination
         self._part_size = part_size
         self.buffers = destination.checksum_first
-        self._in_memory = self.buffers and not source.cheap_reread
+        self.in_memory = self.buffers and not source.cheap_reread
         self.streams_parts = destination.streams_parts and source.cheap_reread
         self.to_disk = destination.endpoint is None and not self.buffers
         costly = destination.parts_are_objects and self.streams_parts
@@ -112,7 +113,7 @@ class PartPolicy:
 
     def memory_for(self, size: int) -> int:
         """Returns how much of the memory budget a part of `size` bytes takes while it moves."""
-        if self._in_memory:
+        if self.in_memory:
             return size
         streamed = min(_STREAM_SIZE, size)
         buffered = self._destination.buffered_size

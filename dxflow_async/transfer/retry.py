@@ -72,12 +72,14 @@ class Attempts:
         failures: counts those since the last progress.
         position: the offset that was reached.
         refused_by: the endpoint that refused the last attempt; None if another error, or none, occurred.
+        on_failure: called before each wait.
     """
 
     retries: int = 0
     failures: int = 0
     position: int = 0
     refused_by: str | None = None
+    on_failure: Callable[[], None] | None = None
     _moved: int = 0
     _small_steps: int = 0
 
@@ -112,6 +114,8 @@ class Attempts:
         fields = {**error.fields(), "attempt": failures + 1, "wait": round(seconds, 3)}
         _log.info("%s; attempt %d follows in %.2f s", error, failures + 1, seconds, extra={"fields": fields})
         telemetry.retried(error, seconds)
+        if self.on_failure is not None:
+            self.on_failure()
         with policy.waits.waiting(error, failures + 1, most, seconds, outage):
             await policy.sleep(seconds)
 

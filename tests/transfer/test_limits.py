@@ -18,7 +18,7 @@ from dxflow_async.transfer import bandwidth
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit, Permit
 from dxflow_async.transfer.bandwidth import Bandwidth
 from dxflow_async.transfer.limits import Limits
-from dxflow_async.transfer.memory_budget import MemoryBudget
+from dxflow_async.transfer.memory_budget import MemoryBudget, MemoryShare
 from tests.sessions import MiB
 
 
@@ -360,6 +360,27 @@ async def test_cancelled_large_request_lets_others_pass() -> None:
     large.cancel()
     assert await asyncio.wait_for(small, 5) == 3
     assert budget.used == 9
+
+
+async def test_a_share_leaves_memory_to_others() -> None:
+    """What holds a share takes no more than it, waits for the whole budget too, and gives everything back."""
+    budget = MemoryBudget(10)
+    share, other = MemoryShare(budget, 6), MemoryShare(budget, 6)
+    assert (share.try_take(9), share.try_take(1)) == (6, 0)
+    waiting = asyncio.ensure_future(other.take(5))
+    await settle()
+    assert (other.try_take(1), waiting.done(), share.used, budget.used) == (0, False, 6, 6)
+    share.give(6)
+    assert await waiting == 5
+    cancelled = asyncio.ensure_future(share.take(6))
+    await settle()
+    cancelled.cancel()
+    await asyncio.gather(cancelled, return_exceptions=True)
+    assert (share.used, other.used, budget.used) == (0, 5, 5)
+    assert share.try_take(5) == 5
+    other.give(5)
+    share.give(5)
+    assert budget.used == 0
 
 
 async def test_bandwidth_keeps_the_rate(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,7 @@ from dxflow_async.providers.contract import (
     Staged,
     Upload,
 )
+from dxflow_async.transfer.adaptive_limit import LARGE_SIZE
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.executor.shard import ItemRecord, PartRange, ShardPlace
@@ -340,23 +341,31 @@ class CopyItem(Multipart, TransferItem):
 
     async def _send(self, part: Part, deliver: Callable[[Body], Awaitable[T]]) -> T:
         """Reads a part and delivers it, as often as the retry policy allows."""
+        ahead = self._sides.read_ahead
+        held = None if ahead is None or part.size < LARGE_SIZE else await ahead.enter()
+        attempts, policy, budget = Attempts(), self._context.policy, self._sides.memory
         memory = self._reads.take_reserved()
-        if not memory:
-            budget, wanted = self._context.limits.memory, self._sides.policy.memory_for(part.size)
-            memory = budget.try_take(wanted) or await budget.take(wanted)
-        attempts, policy = Attempts(), self._context.policy
         try:
+            if not memory:
+                wanted = self._sides.policy.memory_for(part.size)
+                memory = budget.try_take(wanted) or await budget.take(wanted)
             if not self._sides.policy.buffers:
                 try:
                     return await self._stream(part, deliver, attempts)
                 except StorageError as error:
                     failure = error
                 return await retry_after(failure, partial(self._stream, part, deliver, attempts), policy, attempts)
+            if held is not None:
+                held.begins()
+                attempts.on_failure = held.failed
             try:
                 body = await self._buffer(part, attempts)
             except StorageError as error:
                 failure = error
                 body = await retry_after(failure, partial(self._buffer, part, attempts), policy, attempts)
+            if held is not None:
+                held.ends()
+                deliver = partial(held.write, deliver)
             if body.size <= _COUNTED_WHOLE:
                 delivered = await self._try(partial(deliver, body), size=part.size)
                 self._count(body.size)
@@ -364,8 +373,10 @@ class CopyItem(Multipart, TransferItem):
             metered = MeteredBody(body, self._count)
             return await self._try(partial(deliver, metered), size=part.size)
         finally:
+            if held is not None:
+                held.leave()
             self._retries += attempts.retries
-            self._context.limits.memory.give(memory)
+            budget.give(memory)
 
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
         """Delivers a part while it is read."""

@@ -170,19 +170,8 @@ class StreamWriter(BaseItem):
             body.chunks = ()
             self._give(memory)
 
-    async def _reserve(self, size: int) -> int:
-        """Waits for memory for a part, and returns how much to give back."""
-        limits = self._context.limits
-        share = await limits.stream_memory.take(size)
-        try:
-            return await limits.memory.take(share)
-        except BaseException:
-            limits.stream_memory.give(share)
-            raise
-
     def _give(self, memory: int) -> None:
         if memory:
-            self._context.limits.memory.give(memory)
             self._context.limits.stream_memory.give(memory)
 
     def _part_size(self, number: int) -> int:
@@ -206,7 +195,7 @@ class StreamWriter(BaseItem):
                         size = self._part_size(number)
                     wanted = size - buffer.size
                     if not reserved and buffer.size + len(view) > _UNASKED:
-                        self._memory.append(await self._reserve(size))
+                        self._memory.append(await self._context.limits.stream_memory.take(size))
                         reserved = True
                     buffer.add(view[:wanted])
                     view = view[wanted:]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +13,29 @@ import pytest
 from dxflow_async import Progress, Settings, TransferError, TransferReport, TransferResult
 from dxflow_async.checksum import crc32c, label
 from dxflow_async.exceptions import ChecksumMismatchError, NetworkError
-from dxflow_async.providers.contract import Body, Buffer, Entry, ObjectOptions, Provider, Reader
+from dxflow_async.providers.contract import (
+    Body,
+    Buffer,
+    Entry,
+    ObjectOptions,
+    Part,
+    PartReceipt,
+    Provider,
+    Reader,
+    Upload,
+)
 from dxflow_async.providers.local.provider import LocalProvider
 from dxflow_async.providers.local.readable_file import ReadableFile
+from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.engine import TransferItem
 from dxflow_async.transfer.items.copy import CopyItem
 from dxflow_async.transfer.items.stream_writer import StreamWriter
 from dxflow_async.transfer.journal.records import JobSpec
+from dxflow_async.transfer.limits import Limits
 from dxflow_async.transfer.resources import Resources
 from dxflow_async.transfer.retry import RetryPolicy
+from tests.sessions import MiB
 
 DATA = bytes(range(256)) * 8192
 
@@ -88,11 +102,16 @@ def make(resources: Resources, tmp_path: Path) -> Make:
 
 
 async def move(
-    resources: Resources, source: Provider, destination: Provider, states: list[Progress] | None = None
+    resources: Resources,
+    source: Provider,
+    destination: Provider,
+    states: list[Progress] | None = None,
+    part_size: int | None = None,
 ) -> TransferReport:
     """Moves the object `x`."""
 
     async def plan(context: TransferContext) -> AsyncIterator[TransferItem]:
+        context = context if part_size is None else replace(context, part_size=part_size)
         yield CopyItem(context, Place(source, "x", "from"), Place(destination, "x", "to"), ObjectOptions())
 
     call = resources.begin(JobSpec("copy", "from", "to"), None if states is None else states.append)
@@ -294,3 +313,83 @@ async def test_stream_takes_its_memory_from_the_budget(resources: Resources, mak
     await StreamWriter(context, Place(make(Remote, "to"), "x", "x"), ObjectOptions()).write(watched())
     assert max(used) >= context.part_size
     assert resources.limits.memory.used == 0
+
+
+class QuickService(Remote):
+    """A service that counts its reads."""
+
+    features = replace(Remote.features, endpoint="https://quick.example", stages=False)
+    reads = 0
+
+    async def read(
+        self,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        *,
+        etag: str | None = None,
+        listed: Entry | None = None,
+    ) -> Reader:
+        self.reads += 1
+        return await super().read(key, start, end, etag=etag, listed=listed)
+
+
+class SlowService(Remote):
+    """A service that stores nothing before it may."""
+
+    features = replace(Remote.features, endpoint="https://slow.example", stages=False)
+    may: asyncio.Event
+
+    async def start_upload(self, key: str, size: int | None, options: ObjectOptions) -> Upload:
+        return SlowUpload(await super().start_upload(key, size, options), self.may)
+
+
+class SlowUpload(Upload):
+    """Its parts wait."""
+
+    def __init__(self, inner: Upload, may: asyncio.Event) -> None:
+        self.id = inner.id
+        self._inner = inner
+        self._may = may
+
+    async def write_part(self, part: Part, body: Body) -> PartReceipt:
+        await self._may.wait()
+        return await self._inner.write_part(part, body)
+
+    async def finish(self, receipts: Sequence[PartReceipt], crc32c: int | None) -> Entry:
+        return await self._inner.finish(receipts, crc32c)
+
+    async def abort(self) -> None:
+        await self._inner.abort()
+
+
+@pytest.mark.parametrize(
+    ("places", "memory", "most"), [(6, 256, 6 + 9), (32, 16, 10)], ids=["no more than needed", "no more than allowed"]
+)
+async def test_a_quick_source_does_not_fill_the_memory(
+    make: Make, resources: Resources, tmp_path: Path, places: int, memory: int, most: int
+) -> None:
+    """Between two services, what the destination does not need yet is not read; copies take five eighths at most."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/x").write_bytes(os.urandom(MiB) + bytes(39 * MiB))
+    source, destination = make(QuickService, "a"), make(SlowService, "b")
+    assert isinstance(source, QuickService)
+    assert isinstance(destination, SlowService)
+    destination.may = asyncio.Event()
+    limits = resources.limits = Limits(512, memory * MiB)
+    reads, writes = AdaptiveLimit(places, large_initial=places), AdaptiveLimit(64, large_initial=places)
+    limits.endpoints |= {"https://quick.example": reads, "https://slow.example": writes}
+    limits.count_workers()
+    copying = asyncio.ensure_future(move(resources, source, destination, part_size=MiB))
+    quiet, seen = 0, 0
+    while quiet < 10 or not seen:
+        await asyncio.sleep(0.01)
+        quiet = quiet + 1 if source.reads == seen and not reads.in_flight else 0
+        seen = source.reads
+    assert source.reads <= most
+    assert source.reads * MiB <= limits.memory.used <= memory * MiB * 5 // 8
+    destination.may.set()
+    (result,) = await copying
+    assert result.bytes == 40 * MiB
+    assert (tmp_path / "b/x").read_bytes() == (tmp_path / "a/x").read_bytes()
+    assert (limits.memory.used, limits.copy_memory.used) == (0, 0)
