@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from dxflow_async.exceptions import TransferError, UnsupportedError
+from dxflow_async.providers.aws.provider import AWSProvider
 from tests.dialects.s3_quirks import Quirks
 from tests.dialects.s3_round import open_session
 from tests.dialects.s3_server import S3Server
@@ -39,6 +40,7 @@ async def test_lowered_features_come_back(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"bytes")
     async with S3Server(NEITHER) as server, open_session(server, tmp_path / "home") as session:
         storage, provider = session.get_storage_manager(), (await session._resolver.area("AWS")).provider
+        assert isinstance(provider, AWSProvider)
         await storage.upload(tmp_path / "file", "/bucket/file")
         await storage.stat("/bucket/file")
         assert (provider.features.versions, provider.features.mtime) == (False, False)

@@ -228,7 +228,7 @@ async def _delete_one(provider: AWSProvider, key: str) -> None:
         if error.code in _NOT_THERE:
             return
         raise
-    empty, deletions = not await has_body(response), provider._signs.deletions
+    empty, deletions = not await has_body(response), provider.signs.deletions
     believed = deletions.believes(has_service_headers(response.headers))
     if empty and believed and (response.status == 204 or not dialect.allows(Ability.PLAIN_DELETE)):
         return

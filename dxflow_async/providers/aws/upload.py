@@ -166,7 +166,7 @@ class S3Upload(Upload):
         except NotFoundError:
             return
         response.close()
-        deletions = self._provider._signs.deletions
+        deletions = self._provider.signs.deletions
         if response.status == 204 and deletions.believes(has_service_headers(response.headers)):
             return
         try:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
-import traceback
 import hashlib
+import traceback
 from collections.abc import Callable
 
 import pytest
