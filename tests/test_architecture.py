@@ -62,7 +62,7 @@ LAYERS = [
     {"starting"},
     {"session"},
     {"hub_page"},
-    {"blocking", "cli", "distributed", "dxflow", "testing", "__main__"},
+    {"blocking", "cli", "dxflow", "testing", "__main__"},
     {"doors"},
 ]
 ROOMS = {

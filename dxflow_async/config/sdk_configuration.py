@@ -53,8 +53,6 @@ _AWS_KEYS = {
 }
 """The settings of a profile that name an account or a service."""
 
-Profile = Mapping[str, Any]
-
 
 def configured_by(settings: Any, environ: Mapping[str, str] = os.environ) -> str | None:
     """Names the SDK configuration that says which account settings are about, where they do not say it themselves.

@@ -28,7 +28,6 @@ __all__ = ["check_name", "confirm_name", "is_odd"]
 
 _PROBES = {Ability.ANY_NAMES: "/dxflow-names//./../probe", Ability.BACKSLASHES: "dxflow-names\\probe"}
 _SHOWN = {Ability.ANY_NAMES: "'//', '.' and '..'", Ability.BACKSLASHES: "backslashes"}
-_NOT_KEPT = (301, 302, 307, 308, 400, 404, 405, 501)
 
 
 def is_odd(name: str) -> bool:
