@@ -21,6 +21,8 @@ from tests.waiting import until
 
 PIECE = 1 << 20
 PART = 4 << 20
+BUFFERED = 12 << 20
+"""Bytes on their way: Linux lets sockets hold 4 MiB to be sent and 6 MiB to be received, and the server two pieces."""
 CONTENT = random.Random(5).randbytes(48 << 20)
 
 
@@ -34,23 +36,36 @@ async def killable(tmp_path: Path) -> AsyncIterator[tuple[UnitProcess, RunningUn
 
 
 class Counted:
-    """A body in pieces, slow enough to be caught in the middle, that knows how much of it was taken."""
+    """A body in pieces, slow enough to be caught in the middle, that knows how much of it was taken.
+
+    Attributes:
+        taken: bytes.
+        got_further: more was taken than the buffers of sockets hold.
+    """
 
     def __init__(self, content: bytes) -> None:
         self._content = content
         self.taken = 0
+        self.got_further = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self._content), PIECE):
             piece = self._content[start : start + PIECE]
             yield piece
             self.taken += len(piece)
+            if self.taken >= BUFFERED + 4 * PIECE:
+                self.got_further.set()
             await asyncio.sleep(0.005)
 
 
-async def killed_at_a_random_moment(process: Process, patching: asyncio.Task[object], chance: random.Random) -> None:
-    """Kill the server while it is written to, or when it is done."""
-    await asyncio.wait([patching], timeout=chance.uniform(0.05, 0.25))
+async def killed_at_a_random_moment(
+    process: Process, patching: asyncio.Task[object], chance: random.Random, got_further: asyncio.Event
+) -> None:
+    """Kill the server at some moment after the upload got further, however slow the machine is, or is done."""
+    waiting = asyncio.ensure_future(got_further.wait())
+    await asyncio.wait([waiting, patching], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    await asyncio.wait([patching], timeout=chance.uniform(0.0, 0.1))
     process.kill()
     await asyncio.wait([patching])
     patching.exception()
@@ -66,15 +81,14 @@ async def test_killed_servers_go_on(killable: tuple[UnitProcess, RunningUnit]) -
         while (offset := await unit.offset(url)) < len(CONTENT):
             body = Counted(CONTENT[offset:])
             patching: asyncio.Task[object] = asyncio.create_task(unit.patch(url, offset, body.__aiter__()))
-            await killed_at_a_random_moment(process, patching, chance)
+            await killed_at_a_random_moment(process, patching, chance, body.got_further)
             kills += 1
             process = await asyncio.to_thread(server.start)
             now = await unit.offset(url)
             assert offset <= now <= offset + body.taken + PIECE
             again += max(0, offset + body.taken - now)
         assert kills >= 2
-        # What was on its way: the sockets' buffers, and two pieces in the server's memory.
-        assert again <= kills * (4 << 20) + (4 << 20)
+        assert again <= kills * BUFFERED
         assert (server.root / "deep/a").read_bytes() == CONTENT
     finally:
         process.kill()
@@ -88,17 +102,19 @@ async def test_killed_servers_keep_compared_parts(killable: tuple[UnitProcess, R
     try:
         url = (await unit.create("a", len(CONTENT))).headers["Location"]
 
-        async def parts_from(offset: int) -> None:
+        async def parts_from(offset: int, finished: asyncio.Event) -> None:
             for start in range(offset, len(CONTENT), PART):
                 part = CONTENT[start : start + PART]
                 digest = base64.b64encode(hashlib.sha1(part).digest()).decode()
                 answer = await unit.patch(url, start, part, **{"Upload-Checksum": f"sha1 {digest}"})
                 assert answer.status == 204
+                finished.set()
 
         while (offset := await unit.offset(url)) < len(CONTENT):
             assert offset % PART == 0
-            patching: asyncio.Task[object] = asyncio.create_task(parts_from(offset))
-            await killed_at_a_random_moment(process, patching, chance)
+            finished = asyncio.Event()
+            patching: asyncio.Task[object] = asyncio.create_task(parts_from(offset, finished))
+            await killed_at_a_random_moment(process, patching, chance, finished)
             process = await asyncio.to_thread(server.start)
         assert (server.root / "a").read_bytes() == CONTENT
     finally:
