@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from dxflow_async import AsyncSession, Settings, file_systems
+from dxflow_async.cli.config_file import put_setting
+from dxflow_async.concurrency.file_locks import hold_alone
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.exceptions import StorageError
+from dxflow_async.control.stored_login import Secrets, StoredLogin
+from dxflow_async.exceptions import JobBusyError, StorageError
 from dxflow_async.file_systems import free_space, set_mode, set_time
 from dxflow_async.providers.contract import ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
+from dxflow_async.transfer.journal.lock import JobLock
 from tests.providers.in_memory_bodies import body
 from tests.providers.local.limitless_memory import KINDS, limitless
 from tests.providers.local.refused_attributes import refuse_modes_and_times
-from tests.sessions import MiB
+from tests.sessions import MiB, part_files
 
 SIZE = 2 * MiB + 7
 REFUSALS = [errno.EPERM, errno.EACCES, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL]
@@ -101,3 +108,81 @@ async def test_other_failures_of_modes_and_times(
     with pytest.raises(StorageError, match="LOCAL write"):
         await LocalProvider(tmp_path, threads).write("y", body(b"y"), ObjectOptions())
     assert os.listdir(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP], ids=errno.errorcode.get)
+async def test_syncs_are_refused(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that cannot flush takes the hub's key, logins, the configuration and what a unit stores."""
+
+    def refuse(_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    files = make_tree(tmp_path / "from")
+    home = tmp_path / "home"
+    async with AsyncSession("me@example.com", "correct horse", settings=Settings(home=home)) as session:
+        await session.copy(f"{tmp_path}/from/", "unit:/Demo/to/")
+        await session.copy("unit:/Demo/to/", f"{tmp_path}/back/")
+    assert found(tmp_path / "back") == files
+    StoredLogin("https://hub.example.org", Secrets("a", "b", "c", "d")).save(home)
+    put_setting(home / "config.toml", "max_concurrency", 7)
+    assert "max_concurrency = 7" in (home / "config.toml").read_text()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP], ids=errno.errorcode.get)
+async def test_locks_are_refused(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit, jobs and local copies work on file systems without locks; what resumes is not taken for running."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    files = make_tree(tmp_path / "from")
+    files["larger"] = os.urandom(11 * MiB)
+    (tmp_path / "from/larger").write_bytes(files["larger"])
+    settings = Settings(home=tmp_path / "home", part_size=5 * MiB)
+    async with AsyncSession("me@example.com", "correct horse", settings=settings) as session:
+        await session.copy(f"{tmp_path}/from/", f"{tmp_path}/to/")
+        await session.copy(f"{tmp_path}/from/", "unit:/Demo/to/")
+        await session.copy("unit:/Demo/to/", f"{tmp_path}/back/")
+    assert found(tmp_path / "to") == found(tmp_path / "back") == files
+    assert part_files(tmp_path) == []
+
+
+def test_one_holder_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file system has no locks, one file is held once in a process at a time."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with (tmp_path / "x").open("wb") as one, (tmp_path / "x").open("rb") as two, (tmp_path / "y").open("wb") as other:
+        for _ in range(2):
+            with (
+                hold_alone(one.fileno()),
+                hold_alone(other.fileno()),
+                pytest.raises(BlockingIOError),
+                hold_alone(two.fileno()),
+            ):
+                pass
+
+
+def test_job_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, a job is that of the running process whose number is in the file; one that has ended holds nothing."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    first, second = JobLock(tmp_path / "lock"), JobLock(tmp_path / "lock")
+    first.take("job")
+    with pytest.raises(JobBusyError) as raised:
+        second.take("job")
+    assert raised.value.pid == second.holder() == os.getpid()
+    first.give()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (tmp_path / "lock").write_text(str(ended.pid))
+    assert second.holder() is None
+    second.take("job")
+    second.give()

@@ -18,7 +18,7 @@ import tomlkit
 from tomlkit import TOMLDocument
 from tomlkit.exceptions import TOMLKitError
 
-from dxflow_async.durability import sync_path
+from dxflow_async.durability import sync_file, sync_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = ["put_remote", "put_setting", "put_unit", "remove_remote", "remove_setting", "remove_unit"]
@@ -175,7 +175,7 @@ def _write(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
-            os.fsync(descriptor)
+            sync_file(descriptor)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["hold_shared", "is_free"]
+__all__ = ["hold_alone", "hold_shared", "is_free", "try_lock"]
 
 _TRIES = 10
+
+# What file systems without locks answer: NFS without its lock service, Lustre without `flock`, some of user space.
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+_held: set[tuple[int, int]] = set()
+_guard = threading.Lock()
+
+
+def try_lock(descriptor: int, lock: int) -> bool:
+    """Locks a file until it is closed, without waiting. Returns False where its file system has no locks.
+
+    Args:
+        descriptor: of the open file.
+        lock: `fcntl.LOCK_SH` or `fcntl.LOCK_EX`.
+
+    Raises:
+        BlockingIOError: somebody else has locked it.
+    """
+    try:
+        fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def hold_alone(descriptor: int) -> Iterator[None]:
+    """Locks a file for the time of a block; without locks in the file system, in this process only.
+
+    Raises:
+        BlockingIOError: somebody else has locked it.
+    """
+    if try_lock(descriptor, fcntl.LOCK_EX):
+        yield
+        return
+    status = os.fstat(descriptor)
+    file = status.st_dev, status.st_ino
+    with _guard:
+        if file in _held:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        _held.add(file)
+    try:
+        yield
+    finally:
+        with _guard:
+            _held.discard(file)
 
 
 def hold_shared(descriptor: int) -> None:

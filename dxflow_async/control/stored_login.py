@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from dxflow_async.config.loader import warn_when_readable
-from dxflow_async.durability import sync_path
+from dxflow_async.durability import sync_file, sync_path
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.security.redaction import Secret
 
@@ -120,7 +120,7 @@ class StoredLogin:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump({"hub": self.hub, "secrets": self.secrets.to_dict()}, file)
                 file.flush()
-                os.fsync(descriptor)
+                sync_file(descriptor)
             Path(name).replace(_path(home))
             sync_path(home)
         except BaseException as error:

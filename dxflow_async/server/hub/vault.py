@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from dxflow_async.config.loader import warn_when_readable
-from dxflow_async.durability import sync_path
+from dxflow_async.durability import sync_file, sync_path
 from dxflow_async.exceptions import ConfigurationError
 
 __all__ = ["KEY_NAME", "Vault"]
@@ -76,7 +76,7 @@ def _key(path: Path) -> bytes:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(secrets.token_bytes(_KEY_SIZE))
                 file.flush()
-                os.fsync(descriptor)
+                sync_file(descriptor)
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)
             temporary.unlink()

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from dxflow_async.concurrency.exit_safe_executor import ExitSafeExecutor
+from dxflow_async.durability import sync_file
 from dxflow_async.server.common.middleware import refusal
 from dxflow_async.server.common.names import parse_query, volume_path
 from dxflow_async.server.common.unit_secrets import UnitSecrets
@@ -77,7 +78,7 @@ class Unit:
         try:
             with self.workspace.directory() as directory, self.workspace.temporary_file(directory) as (file, _):
                 os.write(file, b"examined")
-                os.fsync(file)
+                sync_file(file)
             return {"volume": "ok", "free_bytes": self.volume.free_bytes()}
         except OSError as error:
             return {"volume": error.strerror or str(error), "free_bytes": 0}

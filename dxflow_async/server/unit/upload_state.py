@@ -14,7 +14,6 @@ without copying. Whoever writes to an upload holds a lock on `ID.info`, which en
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 from dxflow_async.checksum import crc32c
+from dxflow_async.concurrency.file_locks import hold_alone, try_lock
 from dxflow_async.durability import sync_directory, sync_file
 from dxflow_async.exceptions import ChecksumMismatchError, NotFoundError, StorageError
 from dxflow_async.modes import PRIVATE
@@ -137,9 +137,9 @@ def locked(directory: int, upload_id: str) -> Iterator[int]:
         NotFoundError: the upload does not exist.
         StorageError: 423, somebody else has locked it.
     """
-    with opened(directory, upload_id) as info:
+    with opened(directory, upload_id) as info, contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(info, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(hold_alone(info))
         except BlockingIOError as error:
             text = "another client is writing to this upload; try again later"
             raise StorageError(text, status=423, code="locked", retryable=True, retry_after=1.0) from error
@@ -266,7 +266,7 @@ def open_data(directory: int, name: str, lock: int) -> int:
     while True:
         data = _open_for_writing(directory, name)
         try:
-            fcntl.flock(data, lock | fcntl.LOCK_NB)
+            try_lock(data, lock)
             if os.path.samestat(os.fstat(data), os.stat(name, dir_fd=directory)):
                 return data
         except BlockingIOError as error:

@@ -85,7 +85,8 @@ class Workspace:
         name = f"{secrets.token_hex(12)}.tmp"
         descriptor = os.open(name, _CREATE, PRIVATE, dir_fd=directory)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(OSError):  # some file systems have no locks
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor, name
         finally:
             os.close(descriptor)

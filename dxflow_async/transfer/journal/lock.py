@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from dxflow_async.concurrency.file_locks import try_lock
 from dxflow_async.exceptions import JobBusyError
 
 __all__ = ["JobLock"]
@@ -69,10 +70,22 @@ class JobLock:
 
 
 def _locked(descriptor: int) -> bool:
+    """Locks a file. Where its file system has no locks, a running process that it names counts as its holder."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return try_lock(descriptor, fcntl.LOCK_EX) or not _is_running(_pid(descriptor))
     except OSError:
         return False
+
+
+def _is_running(pid: int) -> bool:
+    if not pid:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
     return True
 
 

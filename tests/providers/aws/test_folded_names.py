@@ -24,7 +24,7 @@ def service(*keys: str) -> Service:
             begun = f"<Key>{PROBE}</Key><UploadId>u1</UploadId>"
             return answer(body=f"<InitiateMultipartUploadResult>{begun}</InitiateMultipartUploadResult>".encode())
         if request.method == "DELETE":
-            return answer("204 No Content")
+            return answer("204 No Content", x_amz_request_id="1")
         if request.method == "PUT":
             return STORED
         listing = f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
