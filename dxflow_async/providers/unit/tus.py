@@ -298,12 +298,14 @@ class Tus:
 
     async def _remove(self, remove: Callable[[], Awaitable[None]], *, patiently: bool = True) -> None:
         with suppress(NotFoundError):
-            for pause in (*_PAUSES, None) if patiently else (None,):
+            for number, pause in enumerate((*_PAUSES, None) if patiently else (None,)):
                 try:
                     await remove()
                 except StorageError as error:
-                    # The server may not have noticed yet that our connection is gone (423), or another one answered.
-                    if pause is None or not error.retryable:
+                    # The server may not have noticed yet that our connection is gone. Another server that answers in
+                    # its place does so again: the caller's own attempts wait for longer.
+                    locked = error.status in (409, 423)
+                    if pause is None or not error.retryable or (number and not locked):
                         raise
                     await asyncio.sleep(pause)
                 else:
