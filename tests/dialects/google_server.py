@@ -252,6 +252,8 @@ class GoogleServer(ResumableServer):
         if request.query.get("sourceGeneration") not in (None, source.generation):
             return refusal(404, "notFound", f"No such object: bucket/{request.match_info['name']}")
         self._check_replaceable(target)
+        if not self._is_at(target, request):
+            return refusal(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
         token = request.query.get("rewriteToken", f"token-{len(self._rewrites)}")
         done = self._rewrites.get(token, 0) + self.quirks.rewrite_size
         self._rewrites[token] = done

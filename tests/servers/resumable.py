@@ -33,6 +33,9 @@ from dxflow_async.checksum import crc32c, encode
 __all__ = ["Fault", "ResumableServer", "Stored", "private_key"]
 
 GRANULE = 256 << 10
+
+_CONDITION = "ifGenerationMatch"
+
 EMAIL = "science@project-one.iam.gserviceaccount.com"
 
 
@@ -75,6 +78,7 @@ class _Session:
     resource: dict[str, Any]
     data: bytearray = field(default_factory=bytearray)
     finished: Stored | None = None
+    condition: str | None = None
 
 
 @cache
@@ -216,13 +220,18 @@ class ResumableServer:
         if request.query["uploadType"] == "resumable":
             self.requests["begin"] += 1
             name = secrets.token_hex(8)
-            self.sessions[name] = _Session(await request.json())
+            resource = await request.json()
+            if not self._is_at(resource["name"], request):
+                return _unmet()
+            self.sessions[name] = _Session(resource, condition=request.query.get(_CONDITION))
             query = urlencode({"uploadType": "resumable", "upload_id": name})
             return web.Response(headers={"Location": f"{self.url}{request.path}?{query}"})
         self.requests["multipart"] += 1
         boundary = request.headers["Content-Type"].split("boundary=")[1].encode()
         _, head, rest = (await request.read()).split(b"--" + boundary + b"\r\n", 2)
         resource = json.loads(head.split(b"\r\n\r\n", 1)[1])
+        if not self._is_at(resource["name"], request):
+            return _unmet()
         data = rest.split(b"\r\n\r\n", 1)[1].rsplit(b"\r\n--" + boundary + b"--", 1)[0]
         return self._answer(self._store(resource, data))
 
@@ -243,10 +252,10 @@ class ResumableServer:
         else:
             self.requests["status"] += 1
         if len(session.data) == size and session.finished is None:
-            stored = self._store(session.resource, bytes(session.data))
-            if stored is None:
-                return _mismatch()
-            session.finished = stored
+            met = self._is_at(session.resource["name"], session.condition)
+            session.finished = self._store(session.resource, bytes(session.data)) if met else None
+            if session.finished is None:
+                return _mismatch() if met else _unmet()
         if session.finished is None:
             return self._incomplete(session)
         return self._answer(session.finished)
@@ -301,6 +310,11 @@ class ResumableServer:
         self.objects[resource["name"]] = stored
         return stored
 
+    def _is_at(self, name: str, asked: web.Request | str | None) -> bool:
+        """Whether an object has the generation that a request or a session demands; `"0"` is that of none."""
+        wanted = asked.query.get(_CONDITION) if isinstance(asked, web.Request) else asked
+        return wanted in (None, self.objects[name].generation if name in self.objects else "0")
+
     def _answer(self, stored: Stored | None) -> web.Response:
         return _mismatch() if stored is None else web.json_response(stored.resource)
 
@@ -341,6 +355,8 @@ class ResumableServer:
         for source, stored in zip(document["sourceObjects"], found, strict=True):
             if stored is None or stored.generation != source["generation"]:
                 return _error(404, "notFound", f"No such object: {source['name']}")
+        if not self._is_at(request.match_info["name"], request):
+            return _unmet()
         data = b"".join(stored.data for stored in found if stored is not None)
         resource = {**document["destination"], "name": request.match_info["name"]}
         return self._answer(self._store(resource, data))
@@ -441,6 +457,10 @@ def _is_signed(request: web.Request) -> bool:
 def _error(status: int, reason: str, message: str) -> web.Response:
     errors = [{"domain": "global", "reason": reason, "message": message}]
     return web.json_response({"error": {"code": status, "message": message, "errors": errors}}, status=status)
+
+
+def _unmet() -> web.Response:
+    return _error(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
 
 
 def _mismatch() -> web.Response:
