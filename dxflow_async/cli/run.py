@@ -18,7 +18,9 @@ from cyclopts import Parameter
 from dxflow_async.blocking.portal import loop_factory
 from dxflow_async.blocking.progress import end_at_once
 from dxflow_async.cli.status import INTERRUPTED
-from dxflow_async.config.settings import S3Settings, Settings
+from dxflow_async.config.clouds import AzureSettings, CloudSettings, GCSSettings, S3Settings
+from dxflow_async.config.connection_string import parse_connection_string
+from dxflow_async.config.settings import Settings
 from dxflow_async.control.stored_login import StoredLogin
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.session import AsyncSession
@@ -54,7 +56,9 @@ class Account:
         direct: Use no account: work directly with the clouds.
         profile: The profile of the one S3 remote in the command.
         endpoint: The endpoint of the one S3 remote in the command, such as https://minio.example.org.
-        anonymous: Send unsigned requests to the one S3 remote in the command, as for public buckets.
+        anonymous: Send no credentials to the one cloud in the command, as for public buckets and containers.
+        requester_pays: Agree to pay for requests to the one S3 remote in the command.
+        user_project: The project that pays for requests to the one Google remote in the command.
     """
 
     email: str | None = None
@@ -63,6 +67,31 @@ class Account:
     profile: str | None = None
     endpoint: str | None = None
     anonymous: Flag = False
+    requester_pays: Flag = False
+    user_project: str | None = None
+
+
+_CLOUDS: dict[str, type[CloudSettings]] = {"aws": S3Settings, "azure": AzureSettings, "gcp": GCSSettings}
+
+_SCHEMES = {"s3": "aws", "az": "azure", "gs": "gcp"}
+
+_FLAGS: dict[str, tuple[str, ...]] = {
+    "profile": ("aws",),
+    "endpoint": ("aws",),
+    "anonymous": ("aws", "azure", "gcp"),
+    "requester_pays": ("aws",),
+    "user_project": ("gcp",),
+}
+"""The clouds that an option of one remote is for."""
+
+_NAMES = {"aws": "S3", "azure": "Azure", "gcp": "Google"}
+
+_CREDENTIALS = {
+    "aws": ("access_key", "secret_key", "session_token", "profile", "credentials"),
+    "azure": ("connection_string", "account_key", "sas_token", "credentials"),
+    "gcp": ("service_file", "credentials"),
+}
+"""The settings whose place `--profile` and `--anonymous` take."""
 
 
 def run_loop(work: Callable[[], Awaitable[T]]) -> T:
@@ -138,42 +167,61 @@ def read_secret(prompt: str, name: str) -> str:
 
 
 def with_account_flags(settings: Settings, account: Account, places: Sequence[str]) -> Settings:
-    """Returns the settings with `--profile`, `--endpoint` and `--anonymous` set for the one S3 remote in a command.
+    """Returns the settings with the options of one remote set for the one in a command that they are for.
 
     Raises:
         ConfigurationError: there is no such remote, or there are two; or a value is invalid.
     """
-    given: dict[str, Any] = {
-        name: getattr(account, name) for name in ("profile", "endpoint", "anonymous") if getattr(account, name)
-    }
+    given: dict[str, Any] = {name: getattr(account, name) for name in _FLAGS if getattr(account, name)}
     if not given:
         return settings
-    options = " and ".join(f"--{name}" for name in given)
-    found = sorted({name for place in places if (name := _s3_remote(place, settings)) is not None})
+    options = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+    clouds = [cloud for cloud in _CLOUDS if all(cloud in _FLAGS[name] for name in given)]
+    found = sorted({name for place in places if (name := _remote(place, settings, clouds)) is not None})
     if not found:
-        raise ConfigurationError(f"{options}: there is no S3 remote in the command; write aws:/bucket/key")
+        kinds = " or ".join(_NAMES[cloud] for cloud in clouds)
+        missing = (
+            f"there is no {kinds} remote in the command; write {clouds[0]}:/bucket/key"
+            if clouds
+            else ("they are for different clouds; leave one out")
+        )
+        raise ConfigurationError(f"{options}: {missing}")
     if len(found) > 1:
         raise ConfigurationError(
             f"{options}: it is not clear for which remote, {' or '.join(found)}; give each its settings with "
-            "dxflow-async remotes add NAME --type s3, and use their names"
+            "dxflow-async remotes add NAME --type TYPE, and use their names"
         )
     (name,) = found
-    own = settings.aws if name == "aws" else settings.remotes[name]
-    if "profile" in given or "anonymous" in given:  # they take the place of keys
-        given |= dict.fromkeys(("access_key", "secret_key", "session_token", "credentials"))
+    own = _own_settings(name, settings)
+    assert own is not None
+    cloud = next(cloud for cloud in clouds if isinstance(own, _CLOUDS[cloud]))
+    if "profile" in given or "anonymous" in given:
+        given = _without_credentials(cloud, own) | given
     changed = replace(own, **given)
-    if name == "aws":
-        return replace(settings, aws=changed)
+    if name in _CLOUDS:
+        return replace(settings, **{name: changed})
     return replace(settings, remotes={**settings.remotes, name: changed})
 
 
-def _s3_remote(place: str, settings: Settings) -> str | None:
-    """Returns the name of the S3 remote that a location is at; None if it is somewhere else."""
+def _remote(place: str, settings: Settings, clouds: Sequence[str]) -> str | None:
+    """Returns the name of the remote that a location is at; None if it is not in one of the clouds."""
     scheme = place.partition(":")[0].lower() if ":" in place else ""
-    if scheme in ("aws", "s3"):
-        return "aws"
-    own = settings.remotes.get(scheme)
-    return scheme if isinstance(own, S3Settings) else None
+    name = _SCHEMES.get(scheme, scheme)
+    own = _own_settings(name, settings)
+    return name if isinstance(own, tuple(_CLOUDS[cloud] for cloud in clouds)) else None
+
+
+def _own_settings(name: str, settings: Settings) -> Any:
+    """Returns the settings of a remote; None if there is none of that name."""
+    return getattr(settings, name) if name in _CLOUDS else settings.remotes.get(name)
+
+
+def _without_credentials(cloud: str, own: Any) -> dict[str, Any]:
+    """Returns what to change so that settings have no credentials, and still name the account."""
+    named: dict[str, Any] = {}
+    if isinstance(own, AzureSettings) and own.connection_string is not None:
+        named = parse_connection_string(own.connection_string)
+    return named | dict.fromkeys(_CREDENTIALS[cloud])
 
 
 def new_session(account: Account, settings: Settings) -> Callable[[], AsyncSession]:
