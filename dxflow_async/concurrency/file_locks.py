@@ -8,9 +8,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-__all__ = ["hold_alone", "hold_shared", "is_free", "try_lock"]
+__all__ = ["close_in_children", "hold_alone", "hold_shared", "is_free", "release", "try_lock"]
 
 _TRIES = 10
 
@@ -61,6 +61,39 @@ def hold_alone(descriptor: int) -> Iterator[None]:
     finally:
         with _guard:
             _held.discard(file)
+
+
+_locked: dict[int, os.stat_result] = {}
+
+
+def close_in_children(descriptor: int) -> None:
+    """Has processes that are forked from now on close a descriptor that holds a lock.
+
+    The lock is that of the open file. A child that keeps it open, such as a worker of a pool of forked processes, would
+    hold the lock on when this process is killed.
+
+    Args:
+        descriptor: of the open file, which `release` closes.
+    """
+    _locked[descriptor] = os.fstat(descriptor)
+
+
+def release(descriptor: int) -> None:
+    """Closes a descriptor that `close_in_children` got."""
+    _locked.pop(descriptor, None)
+    os.close(descriptor)
+
+
+def _forked() -> None:
+    for descriptor, status in _locked.items():
+        with suppress(OSError):
+            if os.path.samestat(status, os.fstat(descriptor)):
+                os.close(descriptor)
+    _locked.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def hold_shared(descriptor: int) -> None:

@@ -19,11 +19,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, TypeVar, TypeVarTuple
@@ -34,9 +33,10 @@ if sys.platform == "linux":
     import resource
 
 from dxflow_async.concurrency.commits import Commits
+from dxflow_async.concurrency.owners import current_owner, forget_owner, new_owner_id, owned_by
 from dxflow_async.exceptions import SessionClosedError
 
-__all__ = ["Threads", "is_live_owner"]
+__all__ = ["Threads"]
 
 _PATIENCE = 0.03
 """Seconds that a call waits before another thread is started. On a fast disk the longest calls take a third of it."""
@@ -67,12 +67,12 @@ class Threads:
         durable: files must be on disk before they count as written.
 
     Attributes:
-        owner_id: eight digits in the names of the temporary files that these threads write.
         commits: brings written files to disk; None if that is left to the operating system.
     """
 
     def __init__(self, count: int, name: str = "dxflow-disk", *, durable: bool = True) -> None:
-        self.owner_id = _new_owner_id()
+        self._owner_id = new_owner_id()
+        self._owners = {self._owner_id}
         self.commits = Commits() if durable else None
         self._name = name
         self._calls: SimpleQueue[_Call | deque[_Call] | None] = SimpleQueue()
@@ -205,10 +205,29 @@ class Threads:
         if call.future.done() and not call.future.cancelled():
             call.future.exception()  # nobody is left to see it
 
+    @property
+    def owner_id(self) -> str:
+        """Eight digits in the names of the temporary files that are written now: those of the current call."""
+        return current_owner() or self._owner_id
+
+    @contextlib.contextmanager
+    def owning(self) -> Iterator[None]:
+        """Has a call own the files that it writes within the block.
+
+        What is left of a call that fails is hidden by listings until the threads are closed.
+        """
+        owner_id = new_owner_id()
+        self._owners.add(owner_id)
+        with owned_by(owner_id):
+            yield
+        self._owners.discard(owner_id)
+        forget_owner(owner_id)
+
     def close(self) -> None:
         """Ends the threads once they have finished their calls."""
         self._closed = True
-        _forget_owner_id(self.owner_id)
+        for owner_id in self._owners:
+            forget_owner(owner_id)
         if self.commits is not None:
             self.commits.close()
         if self._timer is not None:
@@ -378,25 +397,3 @@ class _Call:
         self.error: BaseException | None = None
         self.begun = False
         self.handed_back = False
-
-
-# The owners of the temporary files of this process
-
-_live: set[str] = set()
-
-
-def _new_owner_id() -> str:
-    """Returns eight hexadecimal digits that name a session until `Threads.close` is called."""
-    owner_id = secrets.token_hex(4)
-    _live.add(owner_id)
-    return owner_id
-
-
-def _forget_owner_id(owner_id: str) -> None:
-    """Marks the session as ended: files that it left behind are treated like any other file."""
-    _live.discard(owner_id)
-
-
-def is_live_owner(owner_id: str) -> bool:
-    """Returns whether a session of this process has that identifier and has not ended."""
-    return owner_id in _live

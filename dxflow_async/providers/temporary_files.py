@@ -9,7 +9,7 @@ __all__ = ["TemporaryFiles"]
 
 
 class TemporaryFiles(ABC):
-    """The temporary files of a provider, whose names have the `Threads.owner_id` of the session that writes them.
+    """The temporary files of a provider, whose names have the `Threads.owner_id` at the time when they were made.
 
     See `Provider.temporary_files`. A process removes its own files, unless it is killed or loses its connection.
     """
@@ -18,13 +18,13 @@ class TemporaryFiles(ABC):
     async def find(
         self, directory: str, owner_ids: Collection[str], kept: Collection[str] = (), *, recursive: bool = False
     ) -> Sequence[str]:
-        """Returns the keys of the files that sessions have left in a directory.
+        """Returns the keys of the files that some owners have left in a directory.
 
         Files with which something else is to be done than to remove them are left out.
 
         Args:
             directory: `""`, or a key with its slash.
-            owner_ids: those of the sessions, which write nothing any more.
+            owner_ids: those of calls and workers that write nothing any more.
             kept: `Upload.id` of uploads that are to be resumed, whose files are left out.
             recursive: also in all directories below it, as far as these can be read. Links are not followed.
 

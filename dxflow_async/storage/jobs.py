@@ -68,7 +68,7 @@ class Jobs:
     async def _clean(self, job_id: str, *, dry_run: bool) -> list[Leftover]:
         threads, home = self._resources.threads, self._resources.settings.home
         try:
-            file = await threads.acquire(open_job, self._resources, job_id, release=JobFile.close)
+            file = await threads.acquire(open_job, self._resources, job_id, threads.owner_id, release=JobFile.close)
             try:
                 return await self._clean_file(file, dry_run=dry_run)
             finally:

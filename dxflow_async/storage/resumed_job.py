@@ -75,8 +75,13 @@ class ResumedJob:
         return True
 
 
-def open_job(resources: Resources, job_id: str) -> JobFile:
-    """Opens a job's file for this process only. Blocks.
+def open_job(resources: Resources, job_id: str, owner_id: str) -> JobFile:
+    """Opens a job's file for this call only. Blocks.
+
+    Args:
+        resources: the session's resources.
+        job_id: the job.
+        owner_id: of the temporary files of this call.
 
     Raises:
         JobNotFoundError: there is no such job.
@@ -84,7 +89,7 @@ def open_job(resources: Resources, job_id: str) -> JobFile:
         JobBusyError: another process works on it.
     """
     settings = resources.settings
-    return JobFile.open(settings.home, job_id, resources.threads.owner_id, durable=settings.durable)
+    return JobFile.open(settings.home, job_id, owner_id, durable=settings.durable)
 
 
 def check_arguments(spec: JobSpec) -> None:

@@ -23,6 +23,7 @@ from multiprocessing.util import Finalize
 from typing import Any, TypeVar
 
 from dxflow_async.account_connection import AccountConnection, SignedIn
+from dxflow_async.concurrency.owners import forget_owner, new_owner_id, owned_by
 from dxflow_async.config.settings import Settings
 from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.providers.contract import Provider
@@ -62,7 +63,7 @@ _MAX_SESSIONS = 8
 """Sessions that a worker keeps open. The one that was used least recently is closed for another one."""
 
 _MAX_CALLS = 1000
-"""Cancelled calls that a worker remembers."""
+"""Calls that a worker remembers: those that were cancelled, and the owners of its temporary files in each."""
 
 _CLOSE_SECONDS = 5.0
 _ALIVE_SECONDS = 5.0
@@ -222,6 +223,7 @@ class _Worker:
         self.shards = 0
         self._setup = setup
         self._disks: dict[tuple[str, bool], Provider] = {}
+        self._owners: dict[str, str] = {}
         self._loop = _new_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="dxflow-worker", daemon=True)
         try:
@@ -270,7 +272,8 @@ class _Worker:
     async def _do(self, shard: Shard, dropped: Callable[[], bool]) -> ShardReceipt:
         resources = self._resources
         resources.limits.change_budget(*shard.budget)
-        channel = WorkerChannel(shard.channel, shard.number, resources.threads.owner_id, dropped)
+        owner_id = self._owner_of(shard.channel)
+        channel = WorkerChannel(shard.channel, shard.number, owner_id, dropped)
         if shard.same_machine and not channel.visible:
             raise ShardCancelledError("the call has ended")
         if not channel.visible:
@@ -283,7 +286,16 @@ class _Worker:
                 return Place(area.provider, at.key, at.shown)
             return Place(self._disk(at.root or os.sep, follows=at.follows), at.key, at.shown)
 
-        return await run_shard(resources, place, shard, channel)
+        with owned_by(owner_id if channel.visible else shard.owner_id or owner_id):
+            return await run_shard(resources, place, shard, channel)
+
+    def _owner_of(self, channel: str) -> str:
+        """Returns the owner of the temporary files that this worker writes for a call of its machine."""
+        owner_id = self._owners.pop(channel, None) or new_owner_id()
+        self._owners[channel] = owner_id
+        if len(self._owners) > _MAX_CALLS:
+            forget_owner(self._owners.pop(next(iter(self._owners))))
+        return owner_id
 
     def _disk(self, root: str, *, follows: bool) -> Provider:
         disk = self._disks.get((root, follows))
@@ -307,6 +319,8 @@ class _Worker:
 
     async def _aclose(self) -> None:
         self._resources.closed = True
+        for owner_id in self._owners.values():
+            forget_owner(owner_id)
         try:
             await self._resolver.aclose()
         finally:

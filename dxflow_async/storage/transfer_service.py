@@ -196,7 +196,8 @@ class TransferService:
             spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
         else:
             spec = JobSpec(operation, None, None, arguments, areas, account)
-        return await self._run(spec, source, destination, pairs or (), on_progress, running)
+        with self.resources.threads.owning():
+            return await self._run(spec, source, destination, pairs or (), on_progress, running)
 
     async def resume(
         self, job_id: str, on_progress: OnProgress | None = None, running: RunOptions = _HERE
@@ -207,11 +208,12 @@ class TransferService:
 
         self.resources.check_open()
         threads = self.resources.threads
-        file = await threads.acquire(open_job, self.resources, job_id, release=JobFile.close)
-        try:
-            return await self._resume(file, on_progress, running)
-        finally:
-            await threads.finish(file.close)
+        with threads.owning():
+            file = await threads.acquire(open_job, self.resources, job_id, threads.owner_id, release=JobFile.close)
+            try:
+                return await self._resume(file, on_progress, running)
+            finally:
+                await threads.finish(file.close)
 
     async def repeat(
         self, spec: JobSpec, job_id: str | None, pairs: Sequence[ItemId], running: RunOptions
@@ -222,7 +224,8 @@ class TransferService:
         if job_id is not None:
             return await self.resume(job_id, None, running)
         areas = await self.resolver.areas_of(spec)
-        return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, running)
+        with self.resources.threads.owning():
+            return await self._run(spec, *resolved_ends(spec, areas), given_pairs(pairs, areas), None, running)
 
     async def _resume(self, file: JobFile, on_progress: OnProgress | None, running: RunOptions) -> TransferReport:
         from dxflow_async.storage.resumed_job import ResumedJob, check_arguments, check_key_known, resolved_ends

@@ -289,7 +289,7 @@ class Root:
     # Changes
 
     def leftovers(self, key: str, owner_ids: Collection[str], kept: Collection[str], *, recursive: bool) -> list[str]:
-        """Returns the keys of the temporary files of these sessions in a directory, except the paths `kept`."""
+        """Returns the keys of the temporary files of these owners in a directory, except the paths `kept`."""
         top = self.resolve(key)
         found = [(top, name) for name in temporaries(top, owner_ids)]
         if recursive:

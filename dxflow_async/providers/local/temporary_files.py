@@ -12,6 +12,7 @@ from collections.abc import Collection
 
 from dxflow_async.concurrency.descriptors import patiently
 from dxflow_async.concurrency.file_locks import hold_shared
+from dxflow_async.concurrency.owners import is_live_owner
 
 __all__ = [
     "ACCENTED",
@@ -32,7 +33,7 @@ _serials = itertools.count(secrets.randbits(32))
 
 
 def temporary_name(owner_id: str) -> str:
-    """Returns a name for a file that the session with this owner id writes.
+    """Returns a name for a file that the owner with this id writes.
 
     No listing shows the file: its own process knows the owner id, and other processes see that its writer holds it with
     `hold_temporary`. Other files with such a name, the user's own or those that a killed process left, are ordinary.
@@ -41,7 +42,7 @@ def temporary_name(owner_id: str) -> str:
 
 
 def is_temporary(name: str, owner_ids: Collection[str] | None = None) -> bool:
-    """Returns whether a name is that of a temporary file, of one of these sessions if `owner_ids` is given."""
+    """Returns whether a name is that of a temporary file, of one of these owners if `owner_ids` is given."""
     return _TEMPORARY.fullmatch(name) is not None and (owner_ids is None or name[1:9] in owner_ids)
 
 
@@ -54,8 +55,6 @@ def is_being_written(directory: str, name: str) -> bool:
     """Returns whether a file is a temporary one that this process or another one is writing."""
     if not is_temporary(name):
         return False
-    from dxflow_async.concurrency.threads import is_live_owner
-
     if is_live_owner(name[1:9]):
         return True
     try:
@@ -75,6 +74,6 @@ def is_being_written(directory: str, name: str) -> bool:
 
 
 def temporaries(directory: str, owner_ids: Collection[str]) -> list[str]:
-    """Returns the names of the temporary files of these sessions in a directory."""
+    """Returns the names of the temporary files of these owners in a directory."""
     with patiently(os.scandir, directory) as found:
         return [each.name for each in found if is_temporary(each.name, owner_ids)]

@@ -106,7 +106,7 @@ def is_hidden(name: str) -> bool:
 
 
 def is_temporary(name: str, owner_ids: Collection[str] | None = None) -> bool:
-    """Returns whether a name is that of a file which is being written, by one of these sessions if they are given.
+    """Returns whether a name is that of a file which is being written, by one of these owners if they are given.
 
     A file that is being replaced is none: where the server cannot replace it at once, and the process was killed
     meanwhile, it is all that is left of the old version.

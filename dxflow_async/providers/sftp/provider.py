@@ -94,8 +94,14 @@ class SFTPProvider(Provider):
         self.name = name
         connector = Connector(settings, threads, connect_timeout=http.connect_timeout, stall_timeout=http.stall_timeout)
         connections = Connections(connector, settings.max_connections, http.stall_timeout, http.min_speed)
-        base, owner_id = Base(settings.path), threads.owner_id
-        self._server = Server(name, base, connections, owner_id, durable=durable, throttle=http.throttle)
+        self._server = Server(
+            name,
+            Base(settings.path),
+            connections,
+            lambda: threads.owner_id,
+            durable=durable,
+            throttle=http.throttle,
+        )
         self._follows = settings.follow_symlinks
         self._features = replace(_FEATURES, endpoint=f"sftp://{connector.host}:{settings.port or 22}")
 

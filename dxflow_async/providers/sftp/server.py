@@ -51,7 +51,7 @@ class Server:
         name: of the remote, as errors show it.
         base: the directory that keys are below.
         connections: to the server.
-        owner_id: eight hexadecimal digits that the names of temporary files begin with.
+        owner: returns the eight hexadecimal digits that the name of a new temporary file begins with.
         durable: have written files brought to disk, where the server can.
         throttle: a cap on bytes a second, or None.
 
@@ -65,7 +65,7 @@ class Server:
         name: str,
         base: Base,
         connections: Connections,
-        owner_id: str,
+        owner: Callable[[], str],
         *,
         durable: bool,
         throttle: Throttle | None,
@@ -73,7 +73,7 @@ class Server:
         self.name = name
         self.base = base
         self.connections = connections
-        self.owner_id = owner_id
+        self._owner = owner
         self.throttle = throttle
         self.new_mode: int | None = None
         self._plain_until = -math.inf
@@ -229,7 +229,7 @@ class Server:
 
     def temporary_name(self, kind: Literal["part", "old"] = "part") -> str:
         """Returns a new name for a file that is being written, or for an old one that is being replaced."""
-        return f".{self.owner_id}{secrets.token_hex(4)}.dx{kind}"
+        return f".{self._owner()}{secrets.token_hex(4)}.dx{kind}"
 
     async def remove(self, call: Call, path: bytes) -> None:
         """Removes a file that may be gone already; a temporary one that cannot be removed now is removed later."""

@@ -25,7 +25,7 @@ from contextlib import suppress
 from functools import cache
 from typing import NamedTuple, Self
 
-from dxflow_async.concurrency.file_locks import hold_shared, is_free
+from dxflow_async.concurrency.file_locks import close_in_children, hold_shared, is_free, release
 from dxflow_async.exceptions import DxflowError
 
 __all__ = [
@@ -46,7 +46,7 @@ CHANNEL = "dxflow-call-"
 CALL = "call"
 """The name of the file that the coordinator holds the lock of."""
 
-_CANCELLED = "cancelled"
+_CANCELLED, _SHARERS = "cancelled", "sharers"
 _ENDED = -1
 _SAME_MACHINE = "same machine"
 
@@ -153,6 +153,7 @@ class Channel:
         path = tempfile.mkdtemp(prefix=f"{CHANNEL}{owner_id}-")
         try:
             descriptor = os.open(os.path.join(path, CALL), os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            close_in_children(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             os.write(descriptor, CallFile(machine_id(), same_machine).to_text().encode())
         except BaseException:
@@ -164,6 +165,14 @@ class Channel:
         """Has all workers end their shards."""
         with suppress(FileExistsError, FileNotFoundError):
             os.close(os.open(os.path.join(self.path, _CANCELLED), os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def divide(self, count: int) -> None:
+        """Has the workers divide the limits of the call by so many."""
+        with suppress(OSError):  # the directory may be gone, or the disk full: the shares stay as they are
+            path = os.path.join(self.path, _SHARERS)
+            with open(f"{path}.new", "w", encoding="ascii") as file:
+                file.write(str(count))
+            os.replace(f"{path}.new", path)
 
     def read(self, numbers: Iterable[int]) -> dict[int, Beat]:
         """Returns what workers tell of these shards; shards that no worker of this machine has begun are left out."""
@@ -189,7 +198,7 @@ class Channel:
             self.cancel()
         else:
             shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._descriptor)
+        release(self._descriptor)
 
 
 class WorkerChannel:
@@ -242,6 +251,13 @@ class WorkerChannel:
         if self._dropped():
             return True
         return self.visible and (os.path.exists(os.path.join(self._path, _CANCELLED)) or is_abandoned(self._path))
+
+    def sharers(self) -> int | None:
+        """Returns by how many the limits of the call are divided; None where that is not told."""
+        if self.visible:
+            with suppress(OSError, ValueError), open(os.path.join(self._path, _SHARERS), encoding="ascii") as file:
+                return max(int(file.read()), 1)
+        return None
 
     def close(self) -> None:
         """Tells that the worker has ended the shard, and has no temporary file of it any more."""

@@ -17,10 +17,12 @@ import logging
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from time import monotonic
 
 from anyio import move_on_after
 from anyio.abc import TaskGroup
 
+from dxflow_async.concurrency.owners import forget_owner, new_owner_id
 from dxflow_async.concurrency.pool import open_task_group
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.exceptions import DxflowError, ExecutorError, SessionClosedError, StorageError
@@ -33,11 +35,11 @@ from dxflow_async.transfer.executor.dispatcher import LOSSES, Dispatcher
 from dxflow_async.transfer.executor.killed_calls import remove_dead_channels
 from dxflow_async.transfer.executor.monitor import Monitor
 from dxflow_async.transfer.executor.seam import ShardExecutor, WorkerLostError
-from dxflow_async.transfer.executor.shard import MovedPart, PartRange, Shard, ShardReceipt
+from dxflow_async.transfer.executor.shard import Budget, MovedPart, PartRange, Shard, ShardReceipt
 from dxflow_async.transfer.executor.shared_deletion import DeletionRecord, SharedDeletion
 from dxflow_async.transfer.executor.shared_listing import SharedListing
 from dxflow_async.transfer.executor.shared_move import SharedMove
-from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes, share
+from dxflow_async.transfer.executor.sizes import SHARDS_PER_WORKER, ShardSizes, Sharers, share
 from dxflow_async.transfer.executor.work import DeletionWork, ItemBatch, ItemsWork, PartBatch, PartsWork, Work
 from dxflow_async.transfer.journal.journal import Journal
 from dxflow_async.transfer.progress import Meter
@@ -54,6 +56,8 @@ _GATHER_SECONDS = 0.02
 
 _MAX_PARTS = 1024
 """The most parts that are handed out."""
+
+_DIVIDE_SECONDS = 0.2
 
 _READY = 64
 """Items that wait for the engine."""
@@ -101,6 +105,10 @@ class Coordinator:
         self._group: TaskGroup | None = None
         self._ready: asyncio.Queue[TransferItem | BaseException | None] = asyncio.Queue(_READY)
         self._number = 0
+        self._far_owner = new_owner_id()
+        self._sharers = Sharers()
+        self._dividing = asyncio.Lock()
+        self._channel: Channel
         self._out = 0
         self._alone = False
         self._suspects = 0
@@ -182,18 +190,36 @@ class Coordinator:
         """Opens the channel to the workers, and watches it."""
         call = self._call
         channel = await self._threads.run(_channel, self._threads.owner_id, call.executor.same_machine)
+        self._channel = channel
         monitor = Monitor(channel, self._threads, meter, call.executor, self._journal, call.hang_seconds)
-        self._dispatcher = Dispatcher(call.executor, channel, monitor, self._threads, call.destination)
+        self._dispatcher = Dispatcher(call.executor, channel, monitor, self._threads, call.destination, self._far_owner)
         try:
-            self._template = call.template(channel.path)
+            self._template = replace(call.template(channel.path), owner_id=self._far_owner)
+            if self._journal is not None and not call.executor.same_machine:
+                self._journal.worker_began(self._far_owner, 0)
             async with open_task_group() as group:
                 self._group = group
                 group.start_soon(monitor.watch)
+                group.start_soon(self._divide)
                 yield group
                 group.cancel_scope.cancel()
         finally:
             self._group = None
-            await self._dispatcher.close()
+            try:
+                await self._dispatcher.close()
+            finally:
+                forget_owner(self._far_owner)
+
+    async def _divide(self) -> None:
+        """Has the workers that have shards use the shares of those that have none."""
+        while True:
+            await asyncio.sleep(_DIVIDE_SECONDS)
+            if self._out and self._sharers.shrink(self._call.executor.sessions, self._out, monotonic()):
+                await self._tell_sharers()
+
+    async def _tell_sharers(self) -> None:
+        async with self._dividing:
+            await self._threads.finish(self._channel.divide, self._sharers.count)
 
     async def run(self, engine: Engine, items: AsyncIterator[TransferItem], meter: Meter) -> TransferReport:
         """Transfers items, and reports on each of them; as `Engine.run`.
@@ -378,10 +404,13 @@ class Coordinator:
     async def _submit(self, work: Work) -> ShardReceipt:
         self._number += 1
         call = self._call
+        if self._sharers.grow(call.executor.sessions, self._out):
+            await self._tell_sharers()
         shard = replace(
             self._template,
             number=self._number,
             budget=share(call.max_concurrency, call.max_bandwidth, call.executor.sessions),
+            limits=Budget(call.max_concurrency, call.max_bandwidth),
             left=self._left,
             again=work.losses > 0,
             **work.fields,

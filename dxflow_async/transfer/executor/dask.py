@@ -30,6 +30,7 @@ from dxflow_async.transfer.executor.seam import (
     lost_worker,
 )
 from dxflow_async.transfer.executor.shard import Shard, ShardReceipt, package_version
+from dxflow_async.transfer.executor.silence import WatchedTime
 
 __all__ = ["DaskExecutor", "dask_client", "task_dropped"]
 
@@ -114,8 +115,11 @@ class DaskExecutor(ShardExecutor):
         self._workers = 1
         self._memory_limit = 0
         self._counted = 0.0
+        self._seen: set[str] = set()
+        self._lost = False
         self._none = False
         self._gone_since: float | None = None
+        self._time = WatchedTime()
         address = "" if client.scheduler is None else str(client.scheduler.address)
         if setup is not None and not address.startswith(("tls://", "inproc://")):
             raise ConfigurationError(
@@ -136,6 +140,15 @@ class DaskExecutor(ShardExecutor):
             f"{text}: a nanny ends a worker that comes near its memory limit ({self._memory_limit >> 20} MiB); start "
             "workers with a higher --memory-limit, or lower max_memory_bytes"
         )
+
+    async def may_have_redone(self) -> bool:
+        if not self._lost:
+            self._counted = 0.0
+            try:
+                await self._count()
+            except ExecutorError:
+                return True
+        return self._lost
 
     async def submit(self, shard: Shard) -> ShardReceipt:
         await self._count()
@@ -216,8 +229,9 @@ class DaskExecutor(ShardExecutor):
         if self._client.status == "running":
             self._gone_since = None
             return
-        self._gone_since = self._gone_since or monotonic()
-        if self._client.status == "closed" or monotonic() - self._gone_since > _GONE_SECONDS:
+        now = self._time.look()
+        self._gone_since = now if self._gone_since is None else self._gone_since
+        if self._client.status == "closed" or now - self._gone_since > _GONE_SECONDS:
             raise ExecutorError("the Dask scheduler cannot be reached; start it again, and connect a new client")
 
     async def _count(self) -> None:
@@ -237,4 +251,6 @@ class DaskExecutor(ShardExecutor):
         if not threads and not self._none:
             _log.warning("the Dask cluster has no workers; the call waits until there are some")
         self._none = not threads
+        self._lost = self._lost or not self._seen.issubset(threads)
+        self._seen.update(threads)
         self._workers = max(len(threads), 1)

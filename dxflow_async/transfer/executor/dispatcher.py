@@ -42,6 +42,7 @@ class Dispatcher:
         monitor: sees these workers.
         threads: for blocking work.
         destination: what the workers write to; None for this machine's disks.
+        owner_id: of the temporary files of workers that do not see the channel.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class Dispatcher:
         monitor: Monitor,
         threads: Threads,
         destination: Provider | None,
+        owner_id: str,
     ) -> None:
         self._executor = executor
         self._channel = channel
         self._monitor = monitor
-        self._leftovers = Leftovers(channel, threads, destination)
+        far_owner = None if executor.same_machine else owner_id
+        self._leftovers = Leftovers(channel, threads, destination, far_owner, executor.may_have_redone)
         self._abandoned = False  # a worker may still look for the channel
 
     async def submit(self, shard: Shard, work: Work, *, alone: bool) -> ShardReceipt:

@@ -18,7 +18,7 @@ from itertools import islice
 
 from dxflow_async.concurrency.file_locks import is_free
 from dxflow_async.transfer.executor.channel import CALL, CHANNEL, Beat, is_abandoned, is_held, read_call
-from dxflow_async.transfer.executor.silence import is_stopped
+from dxflow_async.transfer.executor.silence import WatchedTime, is_stopped
 
 __all__ = ["remove_channels_of", "remove_dead_channels", "workers_left_by"]
 
@@ -42,8 +42,8 @@ def workers_left_by(owner_ids: Iterable[str]) -> set[str]:
         owner_ids: the owners of the temporary files of the coordinators.
     """
     paths = [path for path in _channels_of(owner_ids) if _was_ours(path)]
-    deadline = time.monotonic() + _MOST_SECONDS
-    while any(map(_is_awaited, _shards_in(paths))) and time.monotonic() < deadline:
+    watched = WatchedTime()
+    while any(map(_is_awaited, _shards_in(paths))) and watched.look() < _MOST_SECONDS:
         time.sleep(_LOOK_SECONDS)
     return {owner for beat in _beats(_shards_in(paths)) for owner in beat.owners}
 

@@ -1,4 +1,4 @@
-"""The temporary files that workers of this machine leave at the destination when they are lost, or hang.
+"""The temporary files that workers leave at the destination when they are lost, or hang.
 
 A shard ends with a receipt, or otherwise: its worker is lost, it hangs, or the call is cancelled before anybody knows.
 Each shard that ends otherwise is noted at once, without an await that a cancellation could interrupt. What its worker
@@ -9,15 +9,16 @@ has left is removed as soon as it is certain, or at the end of the call, which w
 - A worker that is alive sees that the call has ended, and removes its files itself. It is waited for.
 - A worker that is not heard of for long hangs. Its files are removed at the end of the call, not before: it may go on,
   with this shard or another one.
+- Workers of other machines tell nothing. All of a call write under one owner, so that the files of those that were lost
+  are known by it at the end of the call, when nobody else writes under it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
 
 from dxflow_async.concurrency.pool import for_each
 from dxflow_async.concurrency.threads import Threads
@@ -25,12 +26,16 @@ from dxflow_async.exceptions import StorageError
 from dxflow_async.providers.contract import Provider
 from dxflow_async.transfer.executor.channel import Beat, Channel
 from dxflow_async.transfer.executor.shard import ShardPlace, ShardReceipt
+from dxflow_async.transfer.executor.silence import WatchedTime
 from dxflow_async.transfer.executor.work import Work
 
 __all__ = ["Leftovers"]
 
 _LOOK_SECONDS = 0.02
 _AT_A_TIME = 8
+_MAX_DIRECTORIES = 10_000
+"""Directories that workers of other machines have written to, and that are remembered."""
+
 _SILENT_SECONDS = 2.0
 """A worker of a call that has ended hangs if it is not heard of for so long."""
 
@@ -72,10 +77,23 @@ class Leftovers:
         channel: what the workers tell.
         threads: for blocking work. They may be closed before the call has ended.
         destination: what the workers write to; None for this machine's disks.
+        far_owner: of the temporary files of workers that do not see the channel; None: all workers see it.
+        may_have_redone: returns whether such a worker may have been lost unnoticed.
     """
 
-    def __init__(self, channel: Channel, threads: Threads, destination: Provider | None) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        threads: Threads,
+        destination: Provider | None,
+        far_owner: str | None,
+        may_have_redone: Callable[[], Awaitable[bool]],
+    ) -> None:
         self._channel = channel
+        self._far_owner = far_owner
+        self._may_have_redone = may_have_redone
+        self._far: dict[tuple[str | None, str], ShardPlace] = {}
+        self._time = WatchedTime()
         self._threads = threads
         self._destination = destination
         self._open: dict[int, _Open] = {}
@@ -89,7 +107,7 @@ class Leftovers:
             work: its work.
             silent: what its worker told before it was not heard of for long; None where it did not hang.
         """
-        self._open[number] = _Open(work, silent, None if silent is None else monotonic() - _SILENT_SECONDS)
+        self._open[number] = _Open(work, silent, None if silent is None else self._time.look() - _SILENT_SECONDS)
 
     def note_earlier(self, work: Work, owners: Collection[str]) -> None:
         """Notes the owners of workers that the executor lost by itself before another one did the work."""
@@ -103,7 +121,7 @@ class Leftovers:
         """
         beat, held = (await self._threads.run(self._look, [number]))[number]
         if beat is None:
-            del self._open[number]
+            self._close_unseen(number)
         elif beat.ended or not held:
             work = self._close(number, beat)
             await self._sweep(work.written, self._owners[work].gone)
@@ -115,6 +133,10 @@ class Leftovers:
         if receipt.failure is None and (owners := self._owners.get(work)) is not None:
             owners.gone.clear()
             owners.listed = True
+        if receipt.unseen and self._far_owner is not None:
+            for each in _directories(work.written):
+                if len(self._far) < _MAX_DIRECTORIES:
+                    self._far.setdefault((each.root, each.key), each)
 
     async def sweep(self) -> None:
         """Removes what is left at the end of the call. Waits for workers that are alive, and tells them to end."""
@@ -128,16 +150,18 @@ class Leftovers:
                 trees.setdefault(work.tree, set()).update(owners)
         for tree, owners in trees.items():
             await self._remove(tree, owners, recursive=True)
+        if self._far and self._far_owner is not None and await self._may_have_redone():
+            await self._sweep_directories(self._far.values(), {self._far_owner})
 
     async def _await_workers(self) -> None:
         """Finds out of all shards whose files are left."""
         if self._open:
             self._channel.cancel()  # creates a file; workers that have ended their shards do not look for it
         while self._open:
-            found, now = await self._threads.finish(self._look, list(self._open)), monotonic()
+            found, now = await self._threads.finish(self._look, list(self._open)), self._time.look()
             for number, (beat, held) in found.items():
                 if beat is None:
-                    del self._open[number]
+                    self._close_unseen(number)
                 elif beat.ended or not held or self._open[number].is_silent(beat, now):
                     self._close(number, beat)
             if self._open:
@@ -148,6 +172,12 @@ class Leftovers:
         held = {number: self._channel.is_held(number) for number in numbers}
         beats = self._channel.read(numbers)  # afterwards: whoever has let go has told everything
         return {number: (beats.get(number), held[number]) for number in numbers}
+
+    def _close_unseen(self, number: int) -> None:
+        """Notes a shard that no worker of this machine has begun. One of another machine may have."""
+        work = self._open.pop(number).work
+        if self._far_owner is not None:
+            self._owners.setdefault(work, _Owners()).doubtful.add(self._far_owner)
 
     def _close(self, number: int, beat: Beat) -> Work:
         """Notes whose files are left of a shard, and returns its work."""
@@ -162,9 +192,10 @@ class Leftovers:
     async def _sweep(self, places: Iterable[ShardPlace], owners: Collection[str]) -> None:
         """Removes the files of some owners beside some places."""
         if owners:
-            directories = {(place.root, _directory_of(place.key)): place for place in places}
-            beside = [place._replace(key=directory) for (_, directory), place in directories.items()]
-            await for_each(beside, lambda place: self._remove(place, owners, recursive=False), _AT_A_TIME)
+            await self._sweep_directories(_directories(places), owners)
+
+    async def _sweep_directories(self, directories: Iterable[ShardPlace], owners: Collection[str]) -> None:
+        await for_each(list(directories), lambda each: self._remove(each, owners, recursive=False), _AT_A_TIME)
 
     async def _remove(self, directory: ShardPlace, owners: Collection[str], *, recursive: bool) -> None:
         """Removes the files of some owners in a directory, as far as that works."""
@@ -172,6 +203,12 @@ class Leftovers:
         if files is not None:
             with suppress(StorageError):  # also where no file can have such a name, so that none was written
                 await files.remove(await files.find(directory.key, owners, recursive=recursive))
+
+
+def _directories(places: Iterable[ShardPlace]) -> list[ShardPlace]:
+    """Returns the directories that some places are in; each once."""
+    found = {(place.root, _directory_of(place.key)): place for place in places}
+    return [place._replace(key=directory) for (_, directory), place in found.items()]
 
 
 def _directory_of(key: str) -> str:

@@ -36,6 +36,7 @@ from dxflow_async.transfer.executor.shard import (
     ShardPlace,
     ShardReceipt,
 )
+from dxflow_async.transfer.executor.sizes import share
 from dxflow_async.transfer.executor.worker_items import NeedsPartsError, PartsItem, Redone, whole_item
 from dxflow_async.transfer.request import delete_keys, request
 from dxflow_async.transfer.resources import Resources
@@ -67,8 +68,12 @@ async def run_shard(resources: Resources, places: Places, shard: Shard, channel:
 
     async def watch(scope: CancelScope) -> None:
         nonlocal ended
+        sharers: int | None = None
         while True:
             channel.beat(context.meter.state().bytes_done)
+            if (told := channel.sharers()) != sharers and told is not None and shard.limits is not None:
+                sharers = told
+                resources.limits.change_budget(*share(*shard.limits, told))
             if channel.ended():
                 ended = True
                 scope.cancel()
@@ -86,7 +91,7 @@ async def run_shard(resources: Resources, places: Places, shard: Shard, channel:
         channel.close()
     if receipt is None or ended:
         raise ShardCancelledError("the call has ended")
-    return replace(receipt, owners=channel.earlier) if channel.earlier else receipt
+    return replace(receipt, owners=channel.earlier, unseen=not channel.visible)
 
 
 async def _run(

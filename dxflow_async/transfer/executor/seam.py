@@ -79,6 +79,10 @@ class ShardExecutor(ABC):
         """Whether all workers are known to be processes of this machine."""
         return False
 
+    async def may_have_redone(self) -> bool:
+        """Returns whether the executor may have handed a shard to another worker by itself, since one was lost."""
+        return not self.same_machine
+
     @property
     def advice(self) -> str:
         """What a user may do about workers that were lost, for the error of an item that ended them."""

@@ -257,10 +257,12 @@ class Shard:
         areas: the areas of source and destination; None for the disks of the coordinator's machine.
         account: the hub that the account is at; None without a hub.
         settings: the settings of the coordinator that matter, by name.
-        budget: the worker's share of the limits.
+        budget: the worker's share of the limits, if all workers have shards.
+        limits: those of the whole call, which workers that see the channel divide as it tells.
         channel: the directory through which the coordinator and workers of its machine see each other.
         same_machine: the worker is on the coordinator's machine; where it does not see the channel, the call has ended.
         shared: directories that all workers see.
+        owner_id: of the temporary files of workers that do not see the channel.
         left: how many items of the call have not ended.
         again: a worker that was lost may have done a part of it already.
         began: when the call began, in seconds since the epoch.
@@ -281,6 +283,8 @@ class Shard:
     channel: str
     same_machine: bool = False
     shared: Sequence[str] = ()
+    owner_id: str = ""
+    limits: Budget | None = None
     left: int = 0
     again: bool = False
     began: float = 0.0
@@ -347,6 +351,7 @@ class ShardReceipt:
         listed: how far the worker has come with a range.
         keys: the same, where it only lists.
         owners: the owners of the temporary files of workers of this machine that had begun the shard before.
+        unseen: the worker does not see the channel, since it is on another machine.
     """
 
     seconds: float
@@ -360,3 +365,4 @@ class ShardReceipt:
     tried: int = 0
     keys: ListedKeys | None = None
     owners: Sequence[str] = ()
+    unseen: bool = False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dxflow_async.transfer.executor.shard import Budget
 
-__all__ = ["SHARDS_PER_WORKER", "ShardSizes", "share"]
+__all__ = ["SHARDS_PER_WORKER", "ShardSizes", "Sharers", "share"]
 
 SHARDS_PER_WORKER = 3
 """Shards that are handed out per worker: one that it works on, and two that wait, so that no worker waits."""
@@ -75,6 +75,56 @@ class ShardSizes:
         """Returns how many parts of some size a shard has at the most."""
         least, most = _PARTS_AT_ONCE
         return max(least, min(self.bytes // part_size, most))
+
+
+_STEADY_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Sharers:
+    """How many sessions of workers share the limits of a call: those that have shards.
+
+    The number falls once it has been lower for a second, since the next shards may be about to be handed out.
+
+    Attributes:
+        count: the number; 0 before the first shard.
+    """
+
+    count: int = 0
+    _fewer_since: float | None = None
+
+    def grow(self, sessions: int, shards: int) -> bool:
+        """Notes that a shard is handed out; returns whether the number has grown beyond that of the last time.
+
+        Args:
+            sessions: the workers have so many.
+            shards: that are handed out, with this one.
+        """
+        if not self.count:
+            self.count = sessions
+            return False
+        wanted = min(sessions, shards)
+        grown = wanted > self.count
+        self.count = max(self.count, wanted)
+        return grown
+
+    def shrink(self, sessions: int, shards: int, now: float) -> bool:
+        """Is called from time to time; returns whether the number has fallen.
+
+        Args:
+            sessions, shards: as for `grow`.
+            now: seconds of any clock.
+        """
+        wanted = max(min(sessions, shards), 1)
+        if wanted >= self.count:
+            self._fewer_since = None
+            return False
+        if self._fewer_since is None:
+            self._fewer_since = now
+        if now - self._fewer_since < _STEADY_SECONDS:
+            return False
+        self.count, self._fewer_since = wanted, None
+        return True
 
 
 def share(max_concurrency: int, max_bandwidth: int | None, workers: int) -> Budget:

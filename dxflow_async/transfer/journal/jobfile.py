@@ -78,7 +78,7 @@ class JobFile(JobQueries):
         Args:
             home: the home directory.
             spec: the call.
-            owner_id: names the temporary files of this session.
+            owner_id: names the temporary files of this call.
             began: seconds since the epoch.
             durable: the file is on disk when this returns, and so is what is written to it later.
 
@@ -106,7 +106,7 @@ class JobFile(JobQueries):
 
         Args:
             home, job_id: the job.
-            owner_id: names the temporary files of this session.
+            owner_id: names the temporary files of this call.
             check: read the whole file, which takes about a second for a million items.
             durable: what is written to it is on disk when `write` returns.
 

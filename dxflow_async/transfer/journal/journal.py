@@ -99,6 +99,7 @@ class Journal:
         self.spec = spec
         self._home = home
         self._threads = threads
+        self._owner_id = threads.owner_id
         self._file = file
         self._discard = discard
         self._earlier = file is not None
@@ -365,7 +366,7 @@ class Journal:
     def _write(self, rows: list[Row]) -> None:
         if self._file is None:
             self._file = JobFile.create(
-                self._home, self.spec, self._threads.owner_id, self._began, durable=self._threads.commits is not None
+                self._home, self.spec, self._owner_id, self._began, durable=self._threads.commits is not None
             )
         self._file.write(rows)
 

@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from dxflow_async.concurrency.file_locks import try_lock
+from dxflow_async.concurrency.file_locks import close_in_children, release, try_lock
 from dxflow_async.exceptions import JobBusyError
 
 __all__ = ["JobLock"]
@@ -29,16 +29,21 @@ class JobLock:
 
         Raises:
             JobBusyError: another process holds it.
+            OSError: the file cannot be opened or locked.
         """
         for left in reversed(range(_TRIES)):
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-            if _locked(descriptor) and self._is_there(descriptor):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-                self._descriptor = descriptor
-                return
-            pid = _pid(descriptor)
-            os.close(descriptor)
+            close_in_children(descriptor)
+            try:
+                if _locked(descriptor) and self._is_there(descriptor):
+                    os.ftruncate(descriptor, 0)
+                    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+                    self._descriptor = descriptor
+                    return
+                pid = _pid(descriptor)
+            finally:
+                if self._descriptor != descriptor:
+                    release(descriptor)
             if left:
                 time.sleep(_PAUSE)
         raise JobBusyError(f"process {pid} works on job {job_id}; wait for it, or end it", pid=pid)
@@ -49,7 +54,7 @@ class JobLock:
         if descriptor >= 0:
             with suppress(OSError):
                 os.unlink(self._path)
-            os.close(descriptor)
+            release(descriptor)
 
     def holder(self) -> int | None:
         """Returns the number of the process that holds the lock; None if no process does."""
@@ -59,6 +64,8 @@ class JobLock:
             return None
         try:
             return None if _locked(descriptor) else _pid(descriptor)
+        except OSError:  # the file system has no locks
+            return None
         finally:
             os.close(descriptor)
 
@@ -73,7 +80,7 @@ def _locked(descriptor: int) -> bool:
     """Locks a file. Where its file system has no locks, a running process that it names counts as its holder."""
     try:
         return try_lock(descriptor, fcntl.LOCK_EX) or not _is_running(_pid(descriptor))
-    except OSError:
+    except BlockingIOError:
         return False
 
 

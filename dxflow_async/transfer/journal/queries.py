@@ -83,7 +83,7 @@ class JobQueries:
     _path: Path
     _database: sqlite3.Connection
     _owners: set[str]
-    """The owner ids of this process and of its workers."""
+    """The owner ids of this call and of its workers."""
     _left: set[str] | None
     """The owner ids of workers that an earlier process did not write down; None: nobody has looked."""
 
@@ -95,10 +95,9 @@ class JobQueries:
 
     @property
     def earlier_owners(self) -> set[str]:
-        """The owner ids of other sessions that worked on the job, which name the temporary files they left.
+        """The owner ids of earlier calls of the job, which name the temporary files they left.
 
-        A session that resumes a job of its own writes under the same id, so it has left nothing. Workers of a process
-        that was killed are waited for.
+        Workers of a process that was killed are waited for.
         """
         earlier = self._owners_in_file() - self._owners
         if self._left is None:
