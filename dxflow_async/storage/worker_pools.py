@@ -96,6 +96,10 @@ class WorkerPools:
             ) from None
 
     def _adapted(self, executor: Any, setup: Sealed | None) -> ShardExecutor:
+        if isinstance(executor, type):
+            raise ConfigurationError(
+                f"executor = {executor.__name__} is a class; make an executor of it, and pass that"
+            )
         if (found := dask_client(executor)) is not None:
             return DaskExecutor(*found, do_shard, end_shards, setup)
         if isinstance(executor, ProcessPoolExecutor):

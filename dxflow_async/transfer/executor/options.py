@@ -62,8 +62,7 @@ class Workers:
         Raises:
             ConfigurationError: the options contradict each other, or one is not valid.
         """
-        if isinstance(shared, str | os.PathLike):
-            raise ConfigurationError(f"shared = {os.fspath(shared)!r} is not allowed; it must be a list of directories")
+        directories = _directories(shared)
         if credentials not in ("find", "send"):
             raise ConfigurationError(f"credentials = {credentials!r} is not allowed; it must be find or send")
         if processes is not None and executor is not None:
@@ -74,4 +73,17 @@ class Workers:
             number = isinstance(processes, int) and not isinstance(processes, bool)
             if not number or not 1 <= processes <= _MAX_PROCESSES:
                 raise ConfigurationError(f"processes = {processes!r} is not allowed; it must be 1 to {_MAX_PROCESSES}")
-        return cls(processes, executor, credentials, tuple(os.path.abspath(each) for each in shared))
+        return cls(processes, executor, credentials, directories)
+
+
+def _directories(shared: object) -> tuple[str, ...]:
+    """Returns the absolute paths of directories.
+
+    Raises:
+        ConfigurationError: the value is something else than a list of paths.
+    """
+    paths = None if isinstance(shared, str | bytes | os.PathLike) or not isinstance(shared, Iterable) else list(shared)
+    if paths is None or not all(isinstance(each, str | os.PathLike) for each in paths):
+        shown = os.fspath(shared) if isinstance(shared, os.PathLike) else shared
+        raise ConfigurationError(f"shared = {shown!r} is not allowed; it must be a list of directories")
+    return tuple(os.path.abspath(os.fsdecode(each)) for each in paths)

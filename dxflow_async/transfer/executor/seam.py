@@ -178,7 +178,7 @@ class FuturesExecutor(ShardExecutor):
 
     def _begin(self, shard: Sealed) -> Future[ShardReceipt]:
         try:
-            return self._executor.submit(self._run, package_version(), shard, self._setup)
+            future = self._executor.submit(self._run, package_version(), shard, self._setup)
         except BrokenExecutor as error:
             text = f"the executor lost a worker and takes no more work ({type(error).__name__})"
             start = "" if self._silence.started else f"; if its processes end as they start, {PROTECT}"
@@ -188,6 +188,12 @@ class FuturesExecutor(ShardExecutor):
         except Exception as error:
             reason = str(error) if isinstance(error, RuntimeError) else f"{type(error).__name__}: {error}"
             raise ExecutorError(f"the executor takes no work ({reason}); make a new one") from error
+        if not isinstance(future, Future):
+            raise ExecutorError(
+                f"submit of the executor returned {type(future).__name__} in place of a concurrent.futures.Future; use "
+                "another executor"
+            )
+        return future
 
 
 async def result_of(future: Future[ShardReceipt], *, withdraw: bool = True) -> ShardReceipt:

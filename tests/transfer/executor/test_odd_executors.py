@@ -90,14 +90,20 @@ class _Returning(Executor):
         return future
 
 
+class _Blocking(Executor):
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        return 5
+
+
 @pytest.mark.parametrize(
     ("executor", "text"),
     [
         (_Refusing(), r"takes no work \(OSError: no more\)"),
         (_Failing(), "a worker failed with KeyError: 'mine'"),
         (_Returning(), "returned str in place of"),
+        (_Blocking(), "submit of the executor returned int in place of"),
     ],
-    ids=["refusing", "failing", "returning"],
+    ids=["refusing", "failing", "returning", "blocking"],
 )
 async def test_executors_that_fail(
     session: AsyncSession, weed: SeaweedFS, bucket: str, files: Path, place: str, executor: Executor, text: str

@@ -218,6 +218,11 @@ async def test_invalid_options(session: AsyncSession, files: Path, place: str) -
         ({"processes": 0}, "processes = 0"),
         ({"processes": 2, "executor": ThreadPoolExecutor(1)}, "exclude each other"),
         ({"executor": object()}, "executor = object"),
+        ({"executor": ThreadPoolExecutor}, "executor = ThreadPoolExecutor is a class"),
+        ({"processes": True}, "processes = True"),
+        ({"processes": "auto"}, "processes = 'auto'"),
+        ({"processes": 2, "shared": None}, "shared = None"),
+        ({"processes": 2, "shared": [b"/data"]}, r"shared = \[b'/data'\]"),
         ({"processes": 2, "credentials": "guess"}, "credentials = 'guess'"),
         ({"processes": 2, "shared": "/data"}, "shared = '/data'"),
     ]
