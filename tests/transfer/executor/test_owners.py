@@ -17,10 +17,10 @@ from dxflow_async import AsyncSession, Settings, TransferError
 from dxflow_async.transfer.executor.sealed import Sealed
 from dxflow_async.transfer.executor.shard import Shard
 from tests.dialects.s3_subject import aws_settings
-from tests.faults.killed_processes import until
 from tests.sessions import MiB, part_files
 from tests.transfer.executor.holding_server import HoldingServer
 from tests.transfer.executor.trees import content
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 

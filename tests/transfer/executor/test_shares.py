@@ -16,9 +16,9 @@ from dxflow_async.storage import shard_worker
 from dxflow_async.transfer.executor.shard import Budget
 from dxflow_async.transfer.executor.sizes import Sharers
 from tests.dialects.s3_subject import aws_settings
-from tests.faults.killed_processes import until
 from tests.sessions import MiB
 from tests.transfer.executor.holding_server import HoldingServer
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 
