@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,12 +65,32 @@ class OnWorkers:
         except ImportError as error:
             raise ConfigurationError(_DASK) from error
         file = None if self.dask_scheduler_file is None else str(self.dask_scheduler_file)
+        if self.dask_scheduler_file is not None:
+            _check_scheduler_file(self.dask_scheduler_file)
         make: Any = distributed.Client
         try:
             return await make(self.dask, scheduler_file=file, asynchronous=True, timeout=_CONNECT_SECONDS)
         except (OSError, TimeoutError, ValueError) as error:
             where = self.dask or file
             raise ExecutorError(f"the Dask scheduler at {where} cannot be reached; check the address") from error
+
+
+def _check_scheduler_file(path: Path) -> None:
+    """Checks what is in a scheduler's file. One that is not there yet is waited for by Dask.
+
+    Raises:
+        ConfigurationError: no scheduler has written it.
+    """
+    if not path.exists():
+        return
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        found = None
+    if not isinstance(found, dict) or not isinstance(found.get("address"), str):
+        raise ConfigurationError(
+            f"dask_scheduler_file = {path} is not allowed; it must be the file that a scheduler of Dask has written"
+        )
 
 
 def _count(text: str) -> int:

@@ -195,6 +195,15 @@ async def test_the_options_of_the_command_line(cluster: Any, tmp_path: Path) -> 
         assert client.status == "closed"
 
 
+@pytest.mark.parametrize("content", [b"", b"\xff", b"1", b"[]", b"{}", b'{"address": 5}'])
+async def test_a_file_of_something_else(tmp_path: Path, content: bytes) -> None:
+    """A `--dask-scheduler-file` that no scheduler has written is an error that names it."""
+    (tmp_path / "scheduler.json").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"scheduler\.json is not allowed"):
+        async with OnWorkers(dask_scheduler_file=tmp_path / "scheduler.json").options():
+            pass
+
+
 @pytest.mark.long
 async def test_the_command_line(cluster: Any, weed: SeaweedFS, files: Path, place: str, tmp_path: Path) -> None:
     """`--dask` takes the scheduler's address, `--dask-scheduler-file` its file."""
