@@ -66,11 +66,12 @@ class Provider(ABC):
         name: as errors show it, in capitals: `"AWS"`, `"LOCAL"`, or the remote's name.
         features: its capabilities and limits. They hold from the time `connect` has returned, until the provider learns
             otherwise from an answer and replaces them.
+        range_support: whether its server was seen to serve ranges; that of `origin` counts.
     """
 
     name: str
     features: Features
-    _range_support = remembered_capability()  # that of `origin` counts
+    range_support = remembered_capability()
 
     @property
     def real_directories(self) -> bool:

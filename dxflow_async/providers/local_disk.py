@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from dxflow_async.providers.entries import Entry
+from dxflow_async.streams import Buffered
 
 __all__ = ["LocalDisk"]
 
@@ -104,6 +105,19 @@ class LocalDisk(ABC):
             source: the old key.
             key: the new key.
         """
+
+    def cached_body(self, entry: Entry) -> tuple[Entry, Buffered] | None:
+        """Returns a small file of the user's as it is now, and its bytes, if they are in memory anyway.
+
+        None for any other file, and for one that has grown; blocks for some 10 microseconds.
+
+        Args:
+            entry: the file, as a listing reported it a moment ago.
+
+        Returns:
+            What the file is now, and its bytes with their CRC32C; None.
+        """
+        return None
 
     @abstractmethod
     def cached_md5(self, entry: Entry) -> str | None:

@@ -11,7 +11,7 @@ from dxflow_async.paths import check_key
 
 if TYPE_CHECKING:
     from dxflow_async.concurrency.threads import Threads
-    from dxflow_async.providers.contract import Features, ObjectOptions, Part, Provider
+    from dxflow_async.providers.contract import Features, LocalDisk, ObjectOptions, Part, Provider
     from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
     from dxflow_async.transfer.executor.shard import MovedPart, PartRange
     from dxflow_async.transfer.journal.journal import Journal
@@ -88,6 +88,7 @@ class Sides(NamedTuple):
         tagged: tags of a source go along: it is copied within a provider that has tags.
         memory: what the bytes of these items are taken from while they move.
         read_ahead: decides when the next large part is read into memory; None if none is.
+        source_disk: the files of the source, if it is a disk of this machine.
     """
 
     source: Features
@@ -99,6 +100,7 @@ class Sides(NamedTuple):
     tagged: bool
     memory: MemoryBudget | MemoryShare
     read_ahead: ReadAhead | None
+    source_disk: LocalDisk | None
 
 
 class PartMover(Protocol):
@@ -212,4 +214,5 @@ def _sides_of(context: TransferContext, source: Provider, destination: Provider)
         source.origin is destination.origin and "tags" in writes.options,
         limits.copy_memory if policy.in_memory else limits.memory,
         limits.read_ahead(source, destination) if policy.in_memory else None,
+        source.local_disk,
     )

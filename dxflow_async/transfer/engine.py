@@ -349,7 +349,7 @@ class Engine:
                 failure = self._failure(running.item, error)
                 running.error = running.error or failure
             running.in_flight -= 1
-            if not running.in_flight and (running.error is not None or not self._more(running)):
+            if not running.in_flight and (running.error or running.parts is None or not self._more(running)):
                 await self._end(running, group)
 
     def _take(self) -> tuple[_Running, Part | None] | None:
@@ -385,8 +385,9 @@ class Engine:
 
     def _more(self, running: _Running) -> bool:
         """Returns whether parts are left. They stay on offer."""
-        part = None if running.parts is None else next(running.parts, None)
-        running.parts = None if part is None else chain((part,), running.parts or ())
+        assert running.parts is not None
+        part = next(running.parts, None)
+        running.parts = None if part is None else chain((part,), running.parts)
         return part is not None
 
     async def _end(self, running: _Running, group: TaskGroup) -> None:

@@ -46,6 +46,10 @@ class MemoryBudget:
 
     def try_take(self, size: int) -> int:
         """Takes `size` bytes if nobody waits for them; returns the bytes to `give` back, or 0."""
+        small, large = self._small, self._large
+        if size < _LARGE_SIZE and not (small.waiters or large.waiters) and small.used + large.used + size <= self._size:
+            small.used += size  # as nearly always
+            return size
         size = min(size, self._size)
         queue = self._queue_of(size)
         if queue.waiters or not self._fits(queue, size):

@@ -145,7 +145,7 @@ async def test_ranges_are_requested_again_after_an_hour(connected: tuple[str, An
     part = response(name, "206 Partial Content", sized(b"234"), head, body=b"234")
     async with ScriptedServer(whole, whole, whole, whole, part) as server:
         provider = connect(server.url)
-        provider._range_support = Capability(lambda: now)
+        provider.range_support = Capability(lambda: now)
         await ignore_ranges(provider)
         now += 3600
         with pytest.raises(ServiceError, match="whole object") as raised:

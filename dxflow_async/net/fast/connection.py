@@ -73,7 +73,8 @@ class Connection(Receiver):
         if self._error is not None:
             raise ConnectionBrokenError("the connection was closed while idle", unanswered=True, stale=self._reused)
         self._pace.begin(self._moved_at, self._moved)
-        self._watch()
+        if self._timer is None:
+            self._watch()
         head, body = request.head, request.body
         try:
             if body is None:
@@ -172,8 +173,7 @@ class Connection(Receiver):
     # Stalls
 
     def _watch(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._stall_timeout / CHECKS, self._check)
+        self._timer = self._loop.call_later(self._stall_timeout / CHECKS, self._check)
 
     def _check(self) -> None:
         """Fails the request if nothing moved since the timer was set, or too little; else sets it again."""

@@ -308,7 +308,8 @@ class Receiver(asyncio.BufferedProtocol):
         elif not self._chunked and "content-length" in headers:
             self._remaining = int(headers["content-length"])
         self._status = status
-        self._pace.restart(self._moved_at, self._moved)
+        if self._pace.min_speed:
+            self._pace.restart(self._moved_at, self._moved)
         self._early = self._unwritten > 0 or self._transport.unsent_size > 0
         self._complete = self._remaining == 0
         self._wake()

@@ -22,7 +22,8 @@ class FastResponse(Response):
     __slots__ = ("_connection",)
 
     def __init__(self, status: int, headers: Headers, connection: Connection) -> None:
-        super().__init__(status, headers)
+        self.status = status
+        self.headers = headers
         self._connection: Connection | None = connection
 
     async def read(self) -> Buffer:

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Coroutine, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from dxflow_async import checksum
 from dxflow_async.exceptions import ChecksumMismatchError, StorageError
@@ -25,18 +25,12 @@ from dxflow_async.streams import chunks_of
 
 __all__ = ["SentBody", "send_body"]
 
+SentBody = tuple[Response, bool]
+"""What came of sending a body: the service's answer, and whether it confirms the body.
 
-class SentBody(NamedTuple):
-    """What came of sending a body.
-
-    Attributes:
-        response: the service's answer.
-        confirmed: its ETag is the MD5 of the body, or it reports another checksum than was sent, which is that of the
-            body; and the bytes of the body have the CRC32C that it announces.
-    """
-
-    response: Response
-    confirmed: bool
+It does if its ETag is the MD5 of the body, or it reports another checksum than was sent, which is that of the body; and
+the bytes of the body have the CRC32C that it announces.
+"""
 
 
 def send_body(
@@ -102,7 +96,7 @@ async def _send(
             if "x-amz-checksum-crc32c" in response.headers:
                 if ability not in dialect.proven:
                     dialect.accept(Ability.OBJECT_CRC32C, Ability.PART_CRC32C)
-                return SentBody(response, confirmed=False)
+                return response, False
             return await _compare(requests, call, response, body, ability)
     digest = await _md5(requests, call, body)
     headers = {**headers, "content-md5": base64.b64encode(digest).decode()}
@@ -111,14 +105,14 @@ async def _send(
         requests.refused(Ability.OBJECT_CRC32C, refused, "bodies carry a Content-MD5 instead")
         dialect.refuse(Ability.PART_CRC32C, refused)
     confirmed = _is_confirmed(requests, call, response, digest) or await _is_told(requests, call, response, body)
-    return SentBody(response, confirmed and body.crc32c is not None)
+    return response, confirmed and body.crc32c is not None
 
 
 async def _compare(requests: Requests, call: Call, response: Response, body: Body, ability: Ability) -> SentBody:
     """Compares an object whose CRC32C the server may have ignored with the ETag."""
     if ability is not Ability.OBJECT_CRC32C or requests.dialect.known(ability):
         requests.dialect.accept(ability)
-        return SentBody(response, confirmed=await _is_told(requests, call, response, body))  # only some answers lack it
+        return response, await _is_told(requests, call, response, body)  # only some answers lack it
     try:
         digest = await _md5(requests, call, body)
     except BaseException:
@@ -126,7 +120,7 @@ async def _compare(requests: Requests, call: Call, response: Response, body: Bod
         raise
     requests.refused(ability, "it is not returned", "bodies carry a Content-MD5 instead")
     confirmed = _is_confirmed(requests, call, response, digest) or await _is_told(requests, call, response, body)
-    return SentBody(response, confirmed)
+    return response, confirmed
 
 
 async def _md5(requests: Requests, call: Call, body: Body) -> bytes:

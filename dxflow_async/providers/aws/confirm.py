@@ -117,7 +117,7 @@ async def look_by_read(provider: AWSProvider, call: Call, key: str) -> Entry:
         told = response.headers.get("content-length", "")
     headers = response.headers
     size = int(told) if told.isdecimal() else await _listed_size(provider, call, key, etag_of(headers))
-    entry = provider.described(key, headers, size)
+    entry = provider.described(key, headers, size, etag_of(headers))
     entry.directory = not entry.size and key.endswith("/")
     return entry if describes_object(response.headers) else await confirm_seen(provider, call, entry)
 

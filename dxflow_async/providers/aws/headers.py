@@ -173,8 +173,11 @@ def range_headers(start: int, end: int | None, etag: str | None) -> dict[str, st
     return headers
 
 
-def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
-    """Returns the object that the headers describe. An `mtime` that is not a time is ordinary metadata."""
+def entry_of(key: str, headers: Mapping[str, str], size: int, etag: str | None) -> Entry:
+    """Returns the object that the headers describe, `etag_of` them included.
+
+    An `mtime` that is not a time is ordinary metadata.
+    """
     metadata = {name[11:]: decode_value(value) for name, value in headers.items() if name.startswith(METADATA)}
     mtime = parse_mtime(metadata.get(NAME))
     if mtime is not None:
@@ -184,7 +187,7 @@ def entry_of(key: str, headers: Mapping[str, str], size: int) -> Entry:
         key,
         size,
         timestamp_of(headers.get("last-modified", "")),
-        etag=etag_of(headers),
+        etag=etag,
         crc32c=crc32c,
         content_type=headers.get("content-type"),
         metadata=metadata,
@@ -236,10 +239,12 @@ def checksum_type(headers: Mapping[str, str]) -> str | None:
     return headers.get("x-amz-checksum-type", "").strip().upper() or None
 
 
-def crc32c_of(headers: Mapping[str, str]) -> int | None:
-    """Returns the checksum of the whole object, if one is stored."""
+def crc32c_of(headers: Mapping[str, str], sent: int | None = None) -> int | None:
+    """Returns the checksum of the whole object, if one is stored; it probably is the one that was sent."""
     text = headers.get("x-amz-checksum-crc32c")
-    return checksum.decode(text) if text and _has_whole(headers) else None
+    if not text or not _has_whole(headers):
+        return None
+    return sent if sent is not None and text == checksum.encode(sent) else checksum.decode(text)
 
 
 def other_digest(headers: Mapping[str, str]) -> ExpectedDigest | None:

@@ -222,7 +222,7 @@ class AWSProvider(Provider):
             size = await self._look_up_size(call, key, etag_of(response.headers))
             instead = "objects are looked up by reading their first byte"
             self.requests.refused(Ability.HEAD_SIZE, "no Content-Length", instead)
-        entry = self.described(key, response.headers, size)
+        entry = self.described(key, response.headers, size, etag_of(response.headers))
         entry.directory = not entry.size and key.endswith("/")
         return entry if describes_object(response.headers) else await confirm_seen(self, call, entry)
 
@@ -256,7 +256,7 @@ class AWSProvider(Provider):
             if isinstance(error, RangeIgnoredError):
                 self.requests.refused(Ability.RANGES, "200", "objects are read whole, in one stream")
             raise
-        entry = self.described(key, response.headers, size)
+        entry = self.described(key, response.headers, size, seen)
         if etag is None and listed is None and not self.signs.known(response.headers):
             try:
                 await confirm_read(self, call, entry)
@@ -286,7 +286,7 @@ class AWSProvider(Provider):
             response, confirmed = await write_on_condition(self, call, key, options, send)
         else:
             response, confirmed = await self._send_body(call, bucket, name, headers, body)
-        empty, told = not await has_body(response), crc32c_of(response.headers)
+        empty, told = not await has_body(response), crc32c_of(response.headers, body.crc32c)
         if self.signs.confirm(response.headers, body, "object", told, empty=empty) or confirmed:
             crc32c = body.crc32c if confirmed else told
             stored = Entry(key, body.size, etag=etag_of(response.headers), crc32c=crc32c)
@@ -424,9 +424,9 @@ class AWSProvider(Provider):
     def endpoint_facts(self) -> Sequence[tuple[str, str]]:
         return [*self.dialect.facts(), *self.copy_refusals.facts]
 
-    def described(self, key: str, headers: Mapping[str, str], size: int) -> Entry:
+    def described(self, key: str, headers: Mapping[str, str], size: int, etag: str | None) -> Entry:
         """Returns the object that the headers describe, without its checksums if they are not to be compared."""
-        entry = entry_of(key, headers, size)
+        entry = entry_of(key, headers, size, etag)
         self.learned.see(entry, headers)
         if not self.dialect.compares:
             entry.crc32c = entry.digest = None

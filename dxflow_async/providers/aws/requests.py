@@ -56,7 +56,11 @@ _ABOUT_OBJECTS = (404, 412, 416)
 
 
 class _Attempt(NamedTuple):
-    """A request that is sent until nothing about it can be changed any more."""
+    """A request that is sent until nothing about it can be changed any more.
+
+    Attributes:
+        ability: what the endpoint needs for a request that is `unsigned`: its payload is not signed.
+    """
 
     call: Call
     method: str
@@ -66,6 +70,7 @@ class _Attempt(NamedTuple):
     query: Mapping[str, str] | None
     body: Body | bytes | None
     region: str
+    ability: Ability
     unsigned: bool
 
 
@@ -205,12 +210,13 @@ class Requests:
         body: Body | bytes | None,
         judge: Judge | None,
     ) -> Response:
-        dialect, ability = self.dialect, _unsigned(body)
-        if CHECKSUM_MODE in headers and not dialect.allows(Ability.READ_CHECKSUMS):
+        dialect, ability = self.dialect, Ability.UNSIGNED if body is None else Ability.UNSIGNED_BODIES
+        asks = CHECKSUM_MODE in headers and Ability.READ_CHECKSUMS not in dialect.proven
+        if asks and not dialect.allows(Ability.READ_CHECKSUMS):
             headers = without_mode(headers)
         region = self._regions.get(bucket) or self._configured_region or await self._find_region()
         unsigned = ability in dialect.proven or dialect.allows(ability)
-        attempt = _Attempt(call, method, bucket, name, headers, query, body, region, unsigned)
+        attempt = _Attempt(call, method, bucket, name, headers, query, body, region, ability, unsigned)
         changed: dict[str, str] = {}
         expired: Credentials | None = None
         explained: Refusal | None = None
@@ -262,7 +268,7 @@ class Requests:
             self._learn(attempt, changed)
         elif changed.get("unsigned") == refusal.reason:
             # Signing the payload changed nothing, so it is not tried again for each request that is refused.
-            self.dialect.accept(_unsigned(attempt.body))
+            self.dialect.accept(attempt.ability)
         told = refusal.status, refusal.code, refusal.message, refusal.headers
         if "time" in changed and refusal.status in (400, 401, 403):
             return late_error(attempt.call, *told, self.identity.clock)
@@ -291,7 +297,7 @@ class Requests:
         if "mode" not in changed and refuses_mode(refusal, attempt.headers, self.dialect):
             changed["mode"] = refusal.reason
             return attempt._replace(headers=without_mode(attempt.headers))
-        if attempt.unsigned and refuses_unsigned(refusal, attempt.headers, self.dialect, _unsigned(attempt.body)):
+        if attempt.unsigned and refuses_unsigned(refusal, attempt.headers, self.dialect, attempt.ability):
             changed["unsigned"] = refusal.reason
             return attempt._replace(unsigned=False)
         if attempt.bucket and "region" not in changed and may_be_moved(refusal):
@@ -319,7 +325,7 @@ class Requests:
     def _send_signed(
         self, attempt: _Attempt, credentials: Credentials, base: Base, payload: str
     ) -> Coroutine[Any, Any, Response]:
-        call, method, _, name, headers, query, body, region, _ = attempt
+        call, method, _, name, headers, query, body, region, _, _ = attempt
         host, start, root = base
         escaped = name if _PLAIN(name) else quote(name, safe="/-_.~")
         path = root + escaped
@@ -349,14 +355,14 @@ class Requests:
     def _learn(self, attempt: _Attempt, changed: Mapping[str, str]) -> None:
         """Notes what a successful request says about the endpoint."""
         dialect = self.dialect
-        if attempt.unsigned and _unsigned(attempt.body) not in dialect.proven:
-            dialect.accept(Ability.UNSIGNED, _unsigned(attempt.body))
+        if attempt.unsigned and attempt.ability not in dialect.proven:
+            dialect.accept(Ability.UNSIGNED, attempt.ability)
         if CHECKSUM_MODE in attempt.headers and Ability.READ_CHECKSUMS not in dialect.proven:
             dialect.accept(Ability.READ_CHECKSUMS)
         if not changed:
             return
         if "unsigned" in changed:
-            self.refused(_unsigned(attempt.body), changed["unsigned"], "payloads are signed")
+            self.refused(attempt.ability, changed["unsigned"], "payloads are signed")
             if attempt.body is None:
                 dialect.refuse(Ability.UNSIGNED_BODIES, changed["unsigned"])
         if "mode" in changed:
@@ -466,7 +472,3 @@ class Requests:
 def _in_words(refusal: Refusal, explained: Refusal | None) -> Refusal:
     """Returns what was said of an earlier refusal, where a HEAD request that was changed is refused without a word."""
     return refusal if explained is None or refusal.code or refusal.status != explained.status else explained
-
-
-def _unsigned(body: Body | bytes | None) -> Ability:
-    return Ability.UNSIGNED if body is None else Ability.UNSIGNED_BODIES

@@ -98,7 +98,7 @@ class S3Upload(Upload):
         if (kind := checksum_type(response.headers)) is not None:
             self._full = kind == FULL_OBJECT
         self._provider.learned.see_etag(response.headers)
-        empty, told = not await has_body(response), crc32c_of(response.headers)
+        empty, told = not await has_body(response), crc32c_of(response.headers, body.crc32c)
         if not self._provider.signs.confirm(response.headers, body, "part", told, empty=empty) and not (
             etag is None and self._provider.learned.lacks_etags and "x-amz-checksum-crc32c" not in response.headers
         ):

@@ -258,7 +258,7 @@ async def extent(
             ) from None
         raise range_ignored(provider, call, status) from None
     if status == 206:
-        provider.origin._range_support.worked()
+        provider.origin.range_support.worked()
     return found
 
 
@@ -282,7 +282,7 @@ def range_ignored(provider: Provider, call: Call, status: int) -> StorageError:
         ...     raise range_ignored(self, call, response.status)
     """
     owner = provider.origin
-    known, believed = owner._range_support.confirmed, owner._range_support.failed()
+    known, believed = owner.range_support.confirmed, owner.range_support.failed()
     if believed:
         owner.features = replace(owner.features, ranges=False)
     if known or not believed:

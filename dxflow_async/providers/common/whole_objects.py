@@ -41,7 +41,7 @@ def requests_ranges(provider: Provider) -> bool:
         ...     return await self._whole.read(call, key, start, end, etag, open_whole)
     """
     owner = provider.origin
-    if not owner.features.ranges and not owner._range_support.missing:
+    if not owner.features.ranges and not owner.range_support.missing:
         owner.features = replace(owner.features, ranges=True)
     return owner.features.ranges
 

@@ -143,11 +143,11 @@ class EngineProvider(Provider):
             return await self._open(call, response, entry, entry.size, may_grow=may_grow)
 
         if not part:
-            if entry.size >= _PROBED_SIZE and not (self.features.ranges or self._range_support.missing):
+            if entry.size >= _PROBED_SIZE and not (self.features.ranges or self.range_support.missing):
                 await self._probe(call, path, entry)
             return self._watched(call, key, await open_whole())
         last = min(end or entry.size, entry.size)
-        ranged = None if self._range_support.missing else await self._read_range(call, path, start, last, entry)
+        ranged = None if self.range_support.missing else await self._read_range(call, path, start, last, entry)
         if ranged is None:
             ranged = await self._whole.read(call, key, start, end, entry.etag, open_whole)
         return self._watched(call, key, ranged, may_grow=may_grow)
@@ -232,7 +232,7 @@ class EngineProvider(Provider):
             return ()
         storing = self._storing
         told = {True: "yes", False: "no", None: "not known yet"}
-        ranges = True if self.features.ranges else False if self._range_support.missing else None
+        ranges = True if self.features.ranges else False if self.range_support.missing else None
         return (
             ("generation", "artifact" if self._requests.prefix == NEW else "object"),
             ("permissions", ", ".join(sorted(self._requests.session.permissions)) or "not told"),
@@ -332,11 +332,11 @@ class EngineProvider(Provider):
         self._learn_ranges(works=works)
 
     def _learn_ranges(self, *, works: bool) -> None:
-        if works and self._range_support.missing:
+        if works and self.range_support.missing:
             return
         if works:
-            self._range_support.worked()
-        elif not self._range_support.failed():
+            self.range_support.worked()
+        elif not self.range_support.failed():
             return
         if self.features.ranges != works:
             self.features = replace(self.features, ranges=works)

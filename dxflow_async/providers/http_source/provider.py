@@ -82,7 +82,7 @@ class HTTPSourceProvider(Provider):
         self, key: str, start: int = 0, end: int | None = None, *, etag: str | None = None, listed: Entry | None = None
     ) -> Reader:
         call = self._call("read", key)
-        if (start or end is not None) and not self._range_support.missing:
+        if (start or end is not None) and not self.range_support.missing:
             last = "" if end is None else end - 1
             response = await self._get(call, key, {"range": f"bytes={start}-{last}"}, etag)
             if response.status == 206:
@@ -121,7 +121,7 @@ class HTTPSourceProvider(Provider):
                 return VerifiedReader(reading, seen.digest, call) if seen.digest and reading.size else reading
             size = (await self.stat(key)).size if size is None else size
             size, length = extent_of(response.status, headers, *span, size)
-            if size >= _PROBED_SIZE and not (self.features.ranges or self._range_support.missing):
+            if size >= _PROBED_SIZE and not (self.features.ranges or self.range_support.missing):
                 await self._probe(key)
         except ValueError as error:
             response.close()
@@ -162,10 +162,10 @@ class HTTPSourceProvider(Provider):
         told = response.headers.get("accept-ranges", "").strip().lower()
         ranges = self.features.ranges
         if response.status == 206 or (told == "bytes" and not asked):
-            self._range_support.worked()
+            self.range_support.worked()
             ranges = True
         elif told == "none" or (asked and response.headers.get("content-length") != "0"):
-            ranges = not self._range_support.failed() and ranges
+            ranges = not self.range_support.failed() and ranges
         if self.features.ranges != ranges:
             self.features = replace(self.features, ranges=ranges)
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 
 from dxflow_async.concurrency.threads import Threads
-from dxflow_async.providers.contract import Entry, LocalDisk
+from dxflow_async.providers.contract import Buffered, Entry, LocalDisk
 from dxflow_async.providers.local.disk import Disk
 from dxflow_async.providers.local.links import make_link
 from dxflow_async.providers.local.readable_file import CACHED_SIZE, ReadableFile
@@ -63,6 +63,15 @@ class FilesOnDisk(LocalDisk):
 
     async def sync_renamed(self, source: str, key: str) -> None:
         await self._disk.sync_names("move", source, key)
+
+    def cached_body(self, entry: Entry) -> tuple[Entry, Buffered] | None:
+        if entry.size > CACHED_SIZE or not self.is_users:
+            return None
+        file = ReadableFile(self._root, entry.key, 0, None)
+        data = file.open_cached()
+        if data is None or len(data) > entry.size:
+            return None
+        return file.entry, Buffered((data,) if data else (), len(data), file.crc32c)
 
     def cached_md5(self, entry: Entry) -> str | None:
         if entry.size > CACHED_SIZE:

@@ -59,7 +59,8 @@ class Root:
         self.kept_checksums = kept_checksums
         self.follow_symlinks = follow_symlinks
         self.marks_links = False
-        self._prefix = os.path.join(self.path, "")
+        self._top = str(self.path)
+        self._prefix = os.path.join(self._top, "")
         self.cached_reads = CachedReads()
         self.directories = Directories()
         self.in_memory = False
@@ -82,7 +83,7 @@ class Root:
                 os.fsencode(name)
             except UnicodeEncodeError as error:
                 raise UnsafePathError(f"{key!r} is not valid Unicode; rename it", path=repr(key)) from error
-        return self._prefix + name if name else str(self.path)
+        return self._prefix + name if name else self._top
 
     def contained(self, key: str) -> str:
         """Returns the path of a key, after a check that no link leads out of the directory."""
@@ -120,7 +121,7 @@ class Root:
             UnsafePathError: it would lie outside, is no name, or is that of the root.
         """
         path = self.resolve(key)
-        if path == str(self.path):
+        if path == self._top:
             raise UnsafePathError(f"{self.path} itself stays; name what is in it", path=key)
         return path
 
@@ -163,12 +164,12 @@ class Root:
 
     def _open_root(self, *, make: bool) -> int:
         try:
-            return patiently(os.open, self.path, _DIRECTORY)
+            return patiently(os.open, self._top, _DIRECTORY)
         except FileNotFoundError:
             if not make:
                 raise
         os.makedirs(self.path, exist_ok=True)
-        return patiently(os.open, self.path, _DIRECTORY)
+        return patiently(os.open, self._top, _DIRECTORY)
 
     def _check(self, path: str, key: str) -> None:
         if self.follow_symlinks:

@@ -192,7 +192,7 @@ class UnitProvider(Provider):
         async def open_whole() -> Reader:
             return await self.read(key, etag=etag, listed=listed)
 
-        if ranged and self._range_support.missing:
+        if ranged and self.range_support.missing:
             return await self._whole.read(call, key, start, end, etag, open_whole)
         response = await self._requests.ask(call, "GET", "download", key, download_headers(start, end, etag))
         try:
@@ -201,7 +201,7 @@ class UnitProvider(Provider):
             response.close()
             if self.features.ranges:
                 raise range_ignored(self, call, response.status) from None
-            self._range_support.failed()
+            self.range_support.failed()
             return await self._whole.read(call, key, start, end, etag, open_whole)
         except ValueError as error:
             response.close()
@@ -224,8 +224,8 @@ class UnitProvider(Provider):
             known = await size_of_version(self, call, key, stored_headers(headers)[0], listed)
         size, length = extent_of(response.status, headers, *span, known)
         if response.status == 206:
-            self._range_support.worked()
-        if response.status == 206 or (headers.get("accept-ranges") == "bytes" and not self._range_support.missing):
+            self.range_support.worked()
+        if response.status == 206 or (headers.get("accept-ranges") == "bytes" and not self.range_support.missing):
             self._knows_ranges()
         entry = downloaded(key, size, headers, times=self.features.mtime, modes=self.features.modes)
         await check_version(self, call, key, etag, entry.etag)

@@ -212,7 +212,9 @@ class CopyItem(Multipart, TransferItem):
                 await self._take_over_parts(self._upload, self._completed_options())
             await self._finish_upload(self._upload)
         else:
-            self._judge_whole()
+            assert self._stored is not None
+            # An object that moved as one part is compared before a staged one gets its name.
+            self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
             if self._staged is not None:
                 await self._staged.commit()
                 self._staged = None
@@ -222,11 +224,6 @@ class CopyItem(Multipart, TransferItem):
         if self._moves:
             await self._delete_source(entry, self._stored)
         return self.result(None)
-
-    def _judge_whole(self) -> None:
-        """Compares an object that moved as one part, before a staged one gets its name."""
-        assert self._stored is not None
-        self._judge(self._stored.crc32c if self._crc32c is None else self._crc32c)
 
     async def _finish_upload(self, upload: Upload) -> None:
         """Compares the parts with the source before they are put together, and what was stored after."""
@@ -381,7 +378,8 @@ class CopyItem(Multipart, TransferItem):
     async def _stream(self, part: Part, deliver: Callable[[Body], Awaitable[T]], attempts: Attempts) -> T:
         """Delivers a part while it is read."""
         digests = None if self._upload is None else self._checks.digests
-        async with await self._open(part, attempts) as opened:
+        opened = await self._open(part, attempts)
+        try:
             watched = None if digests is None else digests.watch(opened)
             reading: Reader = opened if watched is None else watched
             body = MeteredReader(reading, self._count)
@@ -395,6 +393,8 @@ class CopyItem(Multipart, TransferItem):
                 digests.keep(part.number, watched)
             self._checks.compared = reading.verified
             return delivered
+        finally:
+            await opened.aclose()
 
     async def _buffer(self, part: Part, attempts: Attempts) -> Body:
         """Returns a part as a body that can be sent more than once."""
@@ -402,13 +402,9 @@ class CopyItem(Multipart, TransferItem):
         if upload is not None and self._sides.policy.streams_parts:
             assert self._reads.entry is not None
             return RereadBody(self._source.provider, self._reads.entry, part.offset, part.size)
-        reading = await self._open(part, attempts)
-        try:
-            expected = reading.crc32c
-            body = await reading.buffer_or_reopen()
-            self._checks.compared = reading.verified
-        finally:
-            await reading.aclose()
+        disk = self._sides.source_disk
+        cached = None if disk is None or upload is not None else self._reads.cached(disk)
+        expected, body = cached or await self._read_body(part, attempts)
         if upload is not None and self._checks.digests is not None:
             await self._checks.digests.keep_body(part.number, body, self._context.threads)
         if expected is not None and expected != body.crc32c:
@@ -416,6 +412,17 @@ class CopyItem(Multipart, TransferItem):
         if upload is None:
             self._crc32c = body.crc32c
         return body
+
+    async def _read_body(self, part: Part, attempts: Attempts) -> tuple[int | None, Body]:
+        """Returns the CRC32C that a part should have, where it is known, and its body."""
+        reading = await self._open(part, attempts)
+        try:
+            expected = reading.crc32c
+            body = await reading.buffer_or_reopen()
+            self._checks.compared = reading.verified
+        finally:
+            await reading.aclose()
+        return expected, body
 
     async def _open(self, part: Part, attempts: Attempts) -> Reader:
         """Opens a part of an upload; without an upload, the whole object in the version that is there now.

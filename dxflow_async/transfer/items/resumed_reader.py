@@ -170,7 +170,8 @@ class ResumedReader(Reader):
             if inner is not None:
                 await inner.aclose()
         finally:
-            self._release()
+            if self._permit is not None:
+                self._release()
             if self._is_landing and self._limit is not None:
                 self._is_landing = False
                 self._limit.landing.count -= 1

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 
 from dxflow_async.exceptions import StorageError
-from dxflow_async.providers.contract import Entry, Part, Reader
+from dxflow_async.providers.contract import Buffered, Entry, LocalDisk, Part, Reader
 from dxflow_async.transfer.adaptive_limit import AdaptiveLimit
 from dxflow_async.transfer.context import Place, TransferContext
 from dxflow_async.transfer.items.checksums import stored_checksum
@@ -34,7 +34,7 @@ class SourceReads:
         entry: the object as the latest answer described it; parts are read at this version.
     """
 
-    __slots__ = ("_context", "_first", "_limit", "_place", "_reserved", "entry", "listed")
+    __slots__ = ("_context", "_first", "_limit", "_may_be_cached", "_place", "_reserved", "entry", "listed")
 
     def __init__(
         self, context: TransferContext, place: Place, limit: AdaptiveLimit | None, listed: Entry | None
@@ -46,6 +46,7 @@ class SourceReads:
         self._limit = limit
         self._first: Reader | None = None
         self._reserved = 0
+        self._may_be_cached = True
 
     async def open_first(self, memory: int, attempts: Attempts) -> Entry:
         """Opens the whole object and returns what its answer says of it; `open_whole` uses the same read.
@@ -73,6 +74,18 @@ class SourceReads:
         reading = await self._read(0, None, None, self.listed, attempts)
         self.entry = reading.entry
         return reading
+
+    def cached(self, disk: LocalDisk) -> tuple[int | None, Buffered] | None:
+        """Returns the bytes of a small file that was listed, and the CRC32C that they should have, where it is known.
+
+        None if they are not in memory: `open_whole` waits for them.
+        """
+        found = None if self.listed is None else disk.cached_body(self.listed)
+        if found is None:
+            self._may_be_cached = False
+            return None
+        self.entry, body = found
+        return self.entry.crc32c, body
 
     async def open_part(self, part: Part, attempts: Attempts) -> Reader:
         """Opens one part of the version in `entry`."""
@@ -116,7 +129,7 @@ class SourceReads:
     ) -> Reader:
         provider, key = self._place.provider, self._place.key
         if self._limit is None:  # a local disk
-            whole = listed if end is None else None
+            whole = listed if end is None and self._may_be_cached else None
             try:
                 return await provider.read(key, start, end, etag=etag, listed=whole)
             except StorageError as error:

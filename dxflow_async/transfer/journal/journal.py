@@ -268,7 +268,7 @@ class Journal:
 
     async def has_moved_from(self, directory: str) -> bool:
         """Returns whether an earlier process moved anything out of a directory. `directory` ends in a slash."""
-        source = self._absolute(directory, "").source
+        source, _ = self._absolute(directory, "")
         return await self._read(lambda file: file.ended_any_below(source), default=False)
 
     async def sweep(self, provider: Provider, key: str) -> None:
@@ -403,12 +403,13 @@ class Journal:
         self._file = None
 
     def _id_of(self, item: Item) -> ItemId:
-        return self._absolute(*item.ends)
+        return ItemId(*self._absolute(*item.ends))
 
-    def _absolute(self, source: str, destination: str) -> ItemId:
+    def _absolute(self, source: str, destination: str) -> tuple[str, str]:
         start, end = self.spec.places
-        return ItemId(
-            self._below(source) if start is None else source, self._below(destination) if end is None else destination
+        return (
+            self._below(source) if start is None else source,
+            self._below(destination) if end is None else destination,
         )
 
     def _below(self, path: str) -> str:

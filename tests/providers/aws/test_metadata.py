@@ -37,7 +37,7 @@ def test_value_returns_as_it_was_given(value: str) -> None:
 )
 def test_told_value_is_decoded(told: str, value: str) -> None:
     """Both encodings, mixed and cut words are decoded; invalid words and plain UTF-8 stay as they are."""
-    assert entry_of("b/a", {"x-amz-meta-owner": told}, 1).metadata == {"owner": value}
+    assert entry_of("b/a", {"x-amz-meta-owner": told}, 1, None).metadata == {"owner": value}
 
 
 @pytest.mark.parametrize("value", ["Grüße", "=?UTF-8?Q?Gr=C3=BC=C3=9Fe?="])

@@ -77,7 +77,7 @@ def test_the_digest_of_a_range_is_no_whole_ones() -> None:
     md5, crc32 = base64.b64encode(bytes(16)).decode(), base64.b64encode(bytes(4)).decode()
     ranged = {"content-range": "bytes 0-9/20", "content-md5": md5, "x-amz-checksum-crc32": crc32}
     assert azure_headers.entry_of("c/name", ranged, 20).digest is None
-    assert aws_headers.entry_of("b/name", ranged, 20).digest is None
+    assert aws_headers.entry_of("b/name", ranged, 20, None).digest is None
     assert azure_headers.entry_of("c/name", {**ranged, "x-ms-blob-content-md5": md5}, 20).digest == ("md5", bytes(16))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dxflow_async.checksum import crc32c
 from dxflow_async.concurrency.threads import Threads
 from dxflow_async.providers.contract import Buffered, ObjectOptions
 from dxflow_async.providers.local.provider import LocalProvider
@@ -83,6 +84,29 @@ async def test_reads_of_a_slow_disk_do_not_hold_up_the_loop(
     longest = await _longest_turn(asyncio.create_task(read_all()))
     assert longest < 10 * _SLOWNESS
     assert 40 <= len(opened) <= 41
+
+
+async def test_small_files_in_memory_are_read_as_they_are_now(memory: LocalProvider, threads: Threads) -> None:
+    """The bytes of a small file come with what it is now; one that is large or has grown is left to a read."""
+    users = LocalProvider(memory.root.path, threads, follow_symlinks=True)
+    for key, data in (("a", b"old"), ("empty", b""), ("large", bytes(70_000))):
+        await memory.write(key, Buffered((data,), len(data)), ObjectOptions())
+    listed = {entry.key: entry for entry in (await users.list_page("", recursive=True)).entries}
+    (memory.root.path / "a").write_bytes(b"ne")
+    found = users.local_disk.cached_body(listed["a"])
+    assert found is not None
+    entry, body = found
+    assert (entry.size, entry.etag) == (2, (await users.stat("a")).etag)
+    assert (list(body.chunks), body.size, body.crc32c) == ([b"ne"], 2, crc32c(b"ne"))
+    assert users.local_disk.cached_body(listed["large"]) is None
+    empty = users.local_disk.cached_body(listed["empty"])
+    assert empty is not None
+    assert (empty[1].chunks, empty[1].size) == ((), 0)
+    (memory.root.path / "a").write_bytes(b"grown")
+    assert users.local_disk.cached_body(listed["a"]) is None
+    (memory.root.path / "a").unlink()
+    assert users.local_disk.cached_body(listed["a"]) is None
+    assert memory.local_disk.cached_body(listed["empty"]) is None  # links may lead out of a stand-in
 
 
 async def test_writes_to_a_slow_disk_do_not_hold_up_the_loop(
