@@ -192,10 +192,8 @@ class TransferService:
             destination = rules.applied_to(destination, operation)
             arguments = {**arguments, **rules.to_json()}
         areas, account = (source.area_id, destination.area_id), self.resolver.account.name
-        if pairs is None:
-            spec = JobSpec(operation, source.shown, destination.shown, arguments, areas, account)
-        else:
-            spec = JobSpec(operation, None, None, arguments, areas, account)
+        start, end = (source.shown, destination.shown) if pairs is None else (None, None)
+        spec = JobSpec(operation, start, end, arguments, areas, account)
         with self.resources.threads.owning():
             return await self._run(spec, source, destination, pairs or (), on_progress, running)
 
