@@ -257,8 +257,7 @@ class TransferService:
     ) -> TransferReport:
         placement = self._placement(running.workers, spec, destination.provider)
         call = self.resources.begin(spec, on_progress, journal, placement, running)
-        again = partial(self._may_repeat, call, spec, running)
-        meter = call.context.meter
+        again, meter = partial(self._may_repeat, call, spec, running), call.context.meter
         call.start()
         try:
             async with asyncio.timeout(running.timeout) as limit:
