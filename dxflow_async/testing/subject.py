@@ -121,14 +121,24 @@ class ProviderUnderTest:
     async def put_all(self, names: Sequence[str]) -> None:
         """Stores objects, up to 32 at a time.
 
+        Of so many requests one may fail on a busy machine, so each is tried up to three times.
+
         Args:
             names: of the objects, below the prefix; each object is empty.
+
+        Raises:
+            StorageError: an object could not be stored.
         """
         slots = asyncio.Semaphore(32)
 
-        async def put(name: str) -> None:
-            async with slots:
-                await self.put(name, b"")
+        async def put(name: str, attempts: int = 3) -> None:
+            try:
+                async with slots:
+                    await self.put(name, b"")
+            except StorageError as error:
+                if not error.retryable or attempts == 1:
+                    raise
+                await put(name, attempts - 1)
 
         await asyncio.gather(*(put(name) for name in names))
 
