@@ -24,7 +24,14 @@ _BLOCK = 256 << 10
 
 
 async def open_reader(
-    resources: Resources, area: Area, key: str, start: int, end: int | None, entry: Entry | None = None
+    resources: Resources,
+    area: Area,
+    key: str,
+    start: int,
+    end: int | None,
+    entry: Entry | None = None,
+    *,
+    is_part: bool = False,
 ) -> tuple[ResumedReader, AdaptiveLimit | None]:
     """Opens a read of `[start, end)`, which survives broken connections.
 
@@ -33,25 +40,35 @@ async def open_reader(
         area, key: the object.
         start, end: the range; with `end=None` up to the object's end.
         entry: the version to read; None for the one that is there now.
+        is_part: the read is one of several at a time, whose bytes nobody waits for in between: it holds its place
+            until its last byte. See also `ResumedReader`.
 
     Returns:
         The open read, and the limit within which its bytes are waited for.
 
     Raises:
+        RangeIgnoredError: the read is a part, and the whole object came.
         StorageError: it could not be opened.
     """
     resources.check_open()
     provider, etag = area.provider, None if entry is None else entry.etag
-    reader = ResumedReader(provider, key, start, end, etag, None, resources.policy, Attempts(), entry)
-    # A place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
-    limit = resources.limits.requests(provider)
+    limit, policy = resources.limits.requests(provider), resources.policy
+    held = limit if is_part else None
+    reader = ResumedReader(provider, key, start, end, etag, held, policy, Attempts(), entry, is_part=is_part)
+    # Else a place is held while bytes are waited for, not while the caller uses them: it may wait for another request.
     with translated(provider):
-        await (reader.open() if limit is None else limit.run(reader.open, kind="read"))
+        await (reader.open() if limit is None or is_part else limit.run(reader.open, kind="read"))
     return reader, limit
 
 
 async def fill(
-    memory: memoryview, reader: Reader, limit: AdaptiveLimit | None, run: Run, *, sums: bool
+    memory: memoryview,
+    reader: Reader,
+    limit: AdaptiveLimit | None,
+    run: Run,
+    *,
+    sums: bool,
+    is_part: bool = False,
 ) -> tuple[int, int]:
     """Fills memory with the next bytes of a read.
 
@@ -60,6 +77,7 @@ async def fill(
         reader, limit: the open read, and the limit within which its bytes are waited for.
         run: executes blocking calls in a thread.
         sums: whether the bytes are summed.
+        is_part: as of `open_reader`.
 
     Returns:
         How many bytes there were, fewer than fit only where the read ended, and their CRC32C, or 0.
@@ -71,10 +89,10 @@ async def fill(
 
     def take(piece: memoryview) -> None:
         nonlocal crc, filled
+        piece = piece[: len(view) - filled]  # the read may have more
         crc = crc32c(piece, crc) if sums else 0
-        end = min(filled + len(piece), len(view))
-        view[filled:end] = piece[: end - filled]
-        filled = end
+        view[filled : filled + len(piece)] = piece
+        filled += len(piece)
 
     with memoryview(memory) as view:  # `WritableBytes` would copy what there still is a view of
         block = memoryview(bytearray(_BLOCK)) if limit is not None and len(view) >= _LARGE else None
@@ -83,7 +101,7 @@ async def fill(
                 receive = partial(reader.stream_to, block, take, run)
             else:
                 receive = partial(reader.readinto, view[filled:])
-            got = await (receive() if limit is None else limit.run(receive, kind="bytes"))
+            got = await (receive() if limit is None or is_part else limit.run(receive, kind="bytes"))
             if not got:
                 break
             if block is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.exceptions import ChecksumMismatchError, ConfigurationError, ServiceError
+from dxflow_async.exceptions import ConfigurationError
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.filling import fill, open_reader
+from dxflow_async.storage.large_reads import fill_large, is_cut, read_ended, wrong_checksum
 from dxflow_async.streams import Memory, WritableBytes
 from dxflow_async.transfer.items.checksums import stored_checksum
+from dxflow_async.transfer.items.ordered_digest import whole_digest
 from dxflow_async.transfer.items.resumed_reader import ResumedReader
 from dxflow_async.transfer.request import request
 from dxflow_async.transfer.resources import Resources
@@ -33,7 +35,7 @@ async def read_object(
             yield (bytes(chunk),)
     finally:
         await reader.aclose()
-    await _compare(resources, area, path, reader, crc if sums or reader.crc32c is not None else None)
+    await _compare(resources, area, reader, crc if sums or reader.crc32c is not None else None)
 
 
 async def read_bytes(
@@ -66,7 +68,7 @@ async def read_whole(
     """Returns the bytes `[start, end)` of an object at once; see `AsyncAreaStorage.read`.
 
     The bytes are put into what `memory` returns for their number, and stay there. `read_object` copies each piece, and
-    its stream reads each in a task of its own.
+    its stream reads each in a task of its own. Large ranges are read over several connections.
     """
     start = _checked(start, end)
     area = await find()
@@ -76,12 +78,17 @@ async def read_whole(
     sums = _sums(area, reader) or reader.crc32c is not None
     try:
         data = memory(reader.size)
-        filled, crc = await fill(memoryview(data), reader, limit, resources.threads.run, sums=sums)
-        if filled < len(data):
-            raise _ended(area, path, filled, len(data))
+        with memoryview(data) as view:
+            if is_cut(area, reader.entry, reader.size):
+                whole = sums or whole_digest(reader.entry) is not None
+                crc = await fill_large(resources, area, reader.entry, start, view, first=reader, sums=whole)
+            else:
+                filled, crc = await fill(view, reader, limit, resources.threads.run, sums=sums)
+                if filled < len(view):
+                    raise read_ended(area, reader.entry.key, filled, len(view))
     finally:
         await reader.aclose()
-    await _compare(resources, area, path, reader, crc if sums else None)
+    await _compare(resources, area, reader, crc if sums else None)
     return data
 
 
@@ -106,7 +113,7 @@ def _sums(area: Area, reader: ResumedReader) -> bool:
     return area.provider.features.checksum_told and reader.size == reader.entry.size
 
 
-async def _compare(resources: Resources, area: Area, path: str, reader: ResumedReader, crc: int | None) -> None:
+async def _compare(resources: Resources, area: Area, reader: ResumedReader, crc: int | None) -> None:
     """Compares the checksum of all bytes with that of the object; None: the bytes were not summed.
 
     Raises:
@@ -118,19 +125,4 @@ async def _compare(resources: Resources, area: Area, path: str, reader: ResumedR
             area.provider, reader.entry, lambda ask: request(ask, area.provider, limits=limits, policy=policy)
         )
     if crc is not None and reader.crc32c not in (None, crc):
-        raise ChecksumMismatchError(
-            f"{area.name} read of {path} failed: the bytes that arrived have another checksum than the object; "
-            "do not use them, and read it again",
-            provider=area.name,
-            operation="read",
-            path=path,
-        )
-
-
-def _ended(area: Area, path: str, filled: int, size: int) -> ServiceError:
-    return ServiceError(
-        f"{area.name} read of {path} failed: it ended after {filled} of {size} bytes; read it again",
-        provider=area.name,
-        operation="read",
-        path=path,
-    )
+        raise wrong_checksum(area, reader.entry.key)

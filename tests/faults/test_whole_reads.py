@@ -10,8 +10,8 @@ import pytest
 from dxflow_async.exceptions import ChecksumMismatchError
 from tests.faults.proxied_providers import Site
 
-SIZES = (100, 1 << 20, (3 << 20) + 17)
-"""Below, at and above the size from which a thread receives the object."""
+SIZES = (100, 1 << 20, (3 << 20) + 17, (17 << 20) + 5)
+"""Below, at and above the size from which a thread receives the object, and above that from which it is cut."""
 
 
 async def put(site: Site, tmp_path: Path, sizes: tuple[int, ...]) -> dict[str, bytes]:
@@ -36,9 +36,10 @@ async def test_broken_connections_do_not_change_what_is_read(site: Site, tmp_pat
     assert proxy.faults.total() > 0
 
 
-async def test_changed_bits_are_an_error(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", SIZES[-2:])
+async def test_changed_bits_are_an_error(site: Site, tmp_path: Path, size: int) -> None:
     """A large object that arrives with another bit than was stored is not returned."""
-    ((path, _),) = (await put(site, tmp_path, SIZES[-1:])).items()
+    ((path, _),) = (await put(site, tmp_path, (size,))).items()
     proxy = site.proxy(("flip",), rate=1.0)
     async with proxy.running(), site.session(tmp_path / "home", proxy.endpoint, max_attempts=3) as session:
         with pytest.raises(ChecksumMismatchError):

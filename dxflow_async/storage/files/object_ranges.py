@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dxflow_async.checksum import crc32c
-from dxflow_async.concurrency.pool import for_each
-from dxflow_async.exceptions import ChecksumMismatchError, ServiceError
 from dxflow_async.providers.contract import Entry
 from dxflow_async.storage.area import Area
 from dxflow_async.storage.filling import fill, open_reader
+from dxflow_async.storage.large_reads import fill_large, is_cut, read_ended, wrong_checksum
 from dxflow_async.streams import Buffer, WritableBytes
 from dxflow_async.transfer.items.checksums import stored_checksum
 from dxflow_async.transfer.request import request
@@ -15,14 +14,8 @@ from dxflow_async.transfer.resources import Resources
 
 __all__ = ["ObjectRanges"]
 
-_PIECE_SIZE = 8 << 20
-"""Larger ranges are read in pieces of so many bytes, several at a time."""
-
 _SUMMED_HERE = 1 << 20
 """Larger buffers are summed in a worker thread."""
-
-_PIECES = 8
-"""How many pieces of one range are read at a time."""
 
 
 class ObjectRanges:
@@ -78,14 +71,7 @@ class ObjectRanges:
             provider, self._entry, lambda ask: request(ask, provider, limits=limits, policy=policy)
         )
         if told not in (None, crc):
-            path = self._area.path(self._entry.key)
-            raise ChecksumMismatchError(
-                f"{self._area.name} read of {path} failed: the bytes that arrived have another checksum than the "
-                "object; do not use them, and read it again",
-                provider=self._area.name,
-                operation="read",
-                path=path,
-            )
+            raise wrong_checksum(self._area, self._entry.key)
 
     async def read(self, start: int, end: int) -> bytearray:
         """Returns the bytes `[start, end)`, which must lie within the object.
@@ -106,28 +92,14 @@ class ObjectRanges:
 
     async def readinto(self, start: int, buffer: memoryview) -> None:
         """Fills the buffer with the bytes from `start` on. Raises as `read`."""
-        size = len(buffer)
-        if size <= _PIECE_SIZE:
-            await self._fill(start, buffer)
+        resources, size = self._resources, len(buffer)
+        if is_cut(self._area, self._entry, size):
+            await fill_large(resources, self._area, self._entry, start, buffer)
             return
-
-        async def piece(offset: int) -> None:
-            await self._fill(start + offset, buffer[offset : offset + _PIECE_SIZE])
-
-        await for_each(range(0, size, _PIECE_SIZE), piece, _PIECES)
-
-    async def _fill(self, start: int, buffer: memoryview) -> None:
-        size, resources = len(buffer), self._resources
         reader, limit = await open_reader(resources, self._area, self._entry.key, start, start + size, self._entry)
         try:
             filled, _ = await fill(buffer, reader, limit, resources.threads.run, sums=False)
         finally:
             await reader.aclose()
         if filled < size:
-            path = self._area.path(self._entry.key)
-            raise ServiceError(
-                f"{self._area.name} read of {path} failed: it ended after {filled} of {size} bytes; read it again",
-                provider=self._area.name,
-                operation="read",
-                path=path,
-            )
+            raise read_ended(self._area, self._entry.key, filled, size)
