@@ -53,12 +53,16 @@ class Table:
     def to_pandas(self) -> Any:
         """Returns the rows as a `pandas.DataFrame`. Times are in UTC; characters that UTF-8 lacks become escapes.
 
+        Metadata is None where there is none: Parquet stores no column of empty dictionaries.
+
         Raises:
             ConfigurationError: pandas is not installed.
         """
         pandas = _imported("pandas")
-        columns = self._columns()
-        frame = pandas.DataFrame(self._values(), columns=list(columns))
+        columns, values = self._columns(), self._values()
+        for name in (name for name, kind in columns.items() if kind == "map"):
+            values[name] = [each or None for each in values[name]]
+        frame = pandas.DataFrame(values, columns=list(columns))
         kinds = {"int": "int64", "id": "Int64", "float": "float64", "bool": "bool"}
         frame = frame.astype({name: kinds[kind] for name, kind in columns.items() if kind in kinds})
         for name in (name for name, kind in columns.items() if kind == "time"):

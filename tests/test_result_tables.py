@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,16 @@ def test_data_frames(result: Any) -> None:
     full = next(each for each in RESULTS if type(each) is type(result))
     assert table.schema == full.to_arrow().schema
     assert json.dumps(result.to_dict())
+
+
+@pytest.mark.parametrize("result", [*RESULTS, *EMPTY, type(RESULTS[0])([Item("d", "/b/d/")])])
+def test_data_frames_are_stored(result: Any, tmp_path: Path) -> None:
+    """Every data frame is written to Parquet and read again, also where no item has metadata."""
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    frame = result.to_pandas()
+    frame.to_parquet(tmp_path / "frame")
+    assert list(pandas.read_parquet(tmp_path / "frame").columns) == list(frame.columns)
 
 
 def test_values_of_data_frames() -> None:
