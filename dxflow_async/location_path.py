@@ -97,7 +97,8 @@ class LocationPath:
         """Returns a path below this one.
 
         Args:
-            names: the names to append, in order; each may have slashes inside.
+            names: the names to append, in order; each may have slashes inside. `..` stays, and leads upwards on this
+                machine: look for it in names that come from others.
 
         Raises:
             ConfigurationError: a name begins with a slash.

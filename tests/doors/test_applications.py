@@ -71,6 +71,16 @@ async def test_files_come_back(client: httpx.AsyncClient, tmp_path: Path) -> Non
     assert (await client.get("dir")).status_code == 404
 
 
+@pytest.mark.parametrize("name", ["", "/", "/etc/passwd", "%2Fetc/passwd", "..%2F..%2Fetc/passwd", "a/%2E%2E/%2E%2E/x"])
+async def test_names_of_no_file(client: httpx.AsyncClient, name: str, tmp_path: Path) -> None:
+    """Whatever a client writes for a name, nothing outside the directory is read or written, and no call breaks."""
+    url = f"{client.base_url}{name}"
+    assert (await client.get(url)).status_code == 404
+    assert (await client.put(url, content=b"x")).status_code in (400, 404)
+    assert not (tmp_path / "files").is_file()
+    assert not (tmp_path / "x").exists()
+
+
 @pytest.mark.parametrize(
     ("asked", "status", "start", "end"),
     [
