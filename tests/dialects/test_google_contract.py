@@ -16,6 +16,7 @@ from dxflow_async.providers.http import HTTP
 from dxflow_async.testing import ProviderContract, ProviderUnderTest
 from tests.dialects.google_quirks import ALL_RIGHTS, GoogleQuirks
 from tests.dialects.google_server import GoogleServer
+from tests.dialects.s3_subject import learn_without_ranges
 
 QUIRKS = {
     "none": GoogleQuirks(),
@@ -64,8 +65,8 @@ class TestContract(ProviderContract):
                 endpoint=server.url, service_file=server.service_file(tmp_path), user_project=quirks.user_project
             )
             provider = GCPProvider(settings, http, threads)
-            # Single calls do not learn that ranges are ignored: the engine repeats the first one.
-            provider.features = replace(provider.features, ranges=not quirks.sends_whole)
+            if quirks.sends_whole:  # single calls do not learn it: the engine repeats the first ones
+                learn_without_ranges(provider)
             yield ProviderUnderTest(provider, f"bucket/area-{uuid4().hex[:6]}/", lambda: server.parts)
         await http.aclose()
         threads.close()

@@ -79,7 +79,7 @@ async def test_name_that_is_refused(connect_azure: ConnectAzure, connect_gcp: Co
     async with ScriptedServer(accepted) as server:
         failed = await connect_azure(server.url).delete(["container/a\\b", "container/c"])
     assert (list(failed), len(server.requests)) == (["container/a\\b"], 1)
-    async with ScriptedServer(answer("204 No Content")) as server:
+    async with ScriptedServer(answer("204 No Content", X_GUploader_UploadID="1")) as server:
         failed = await connect_gcp(server.url).delete(["no bucket/a", "bucket/b"])
     assert (list(failed), len(server.requests)) == (["no bucket/a"], 1)
 

@@ -18,6 +18,7 @@ CALL = Call("AWS", "list", "/b/")
 def test_entries_up_to_the_key_are_dropped() -> None:
     """Entries up to the key are left out; a page that ends before it shows that the service begins elsewhere."""
     provider = cast("Any", SimpleNamespace(features=Features(list_after=True)))
+    provider.origin = provider
     page = Page([Entry("b/a"), Entry("b/b"), Entry("b/c")], "next")
     kept = entries_after(provider, CALL, page, "b/b")
     assert ([entry.key for entry in kept.entries], kept.cursor) == (["b/c"], "next")

@@ -122,7 +122,7 @@ class SummedStore:
 
     async def _delete_one(self, request: web.Request) -> web.Response:
         self.deleted = True
-        return web.Response(status=204)
+        return web.Response(status=204, headers={"x-amz-request-id": "1"})
 
     async def _delete(self, request: web.Request) -> web.Response:
         assert "delete" in request.query

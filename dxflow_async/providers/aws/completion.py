@@ -200,8 +200,10 @@ class Completion:
             document: the answer.
             look: compare the size of the object if the answer proves nothing.
         """
-        etag = parse_etag(document.values.get("ETag"))
-        if not etag and not self._provider.learned.lacks_etags:
+        etag, learned = parse_etag(document.values.get("ETag")), self._provider.learned
+        if not etag:
+            learned.miss_etag()
+        if not etag and not learned.lacks_etags:
             raise not_the_service(self._call, "it does not name the object that was put together")
         entry = Entry(self._key, sum(receipt.part.size for receipt in self._receipts), etag=etag)
         told, kind = document.values.get("ChecksumCRC32C", ""), document.values.get("ChecksumType", "").upper()

@@ -64,7 +64,12 @@ class LearnedFeatures:
 
         One without an ETag may be the answer to another request; a service without ETags gives a second one soon.
         """
-        if "etag" in headers or self.lacks_etags or not has_service_headers(headers) or not self._etags.failed():
+        if "etag" not in headers and has_service_headers(headers):
+            self.miss_etag()
+
+    def miss_etag(self) -> None:
+        """Notes that one answer of the service, which should have an ETag, has none."""
+        if self.lacks_etags or not self._etags.failed():
             return
         instead = "objects are told apart by their sizes and times, and reads are not bound to a version"
         self._provider.requests.refused(Ability.ETAGS, "not in the answers", instead)
