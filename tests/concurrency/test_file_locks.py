@@ -22,10 +22,8 @@ from dxflow_async.transfer.executor.channel import Channel
 from dxflow_async.transfer.journal.lock import JobLock
 lock, channel = JobLock(Path(sys.argv[1])), Channel.create("0" * 8, same_machine=True)
 lock.take("job")
-child = os.fork()
-if not child:
-    time.sleep(600)
-print(child, channel.path, flush=True)
+if not os.fork():
+    print(os.getpid(), channel.path, flush=True)
 time.sleep(600)
 """
 
