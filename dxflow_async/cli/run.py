@@ -86,6 +86,8 @@ _FLAGS: dict[str, tuple[str, ...]] = {
 
 _NAMES = {"aws": "S3", "azure": "Azure", "gcp": "Google"}
 
+_TYPES = {"aws": "s3", "azure": "azure", "gcp": "gcs"}
+
 _CREDENTIALS = {
     "aws": ("access_key", "secret_key", "session_token", "profile", "credentials"),
     "azure": ("connection_string", "account_key", "sas_token", "credentials"),
@@ -187,9 +189,10 @@ def with_account_flags(settings: Settings, account: Account, places: Sequence[st
         )
         raise ConfigurationError(f"{options}: {missing}")
     if len(found) > 1:
+        kind = _TYPES[clouds[0]] if len(clouds) == 1 else "TYPE"
         raise ConfigurationError(
             f"{options}: it is not clear for which remote, {' or '.join(found)}; give each its settings with "
-            "dxflow-async remotes add NAME --type TYPE, and use their names"
+            f"dxflow-async remotes add NAME --type {kind}, and use their names"
         )
     (name,) = found
     own = _own_settings(name, settings)

@@ -37,9 +37,14 @@ async def test_nothing_is_kept_of_closed_connections(make_client: MakeClient) ->
             await asyncio.gather(fetch(client, server.url), return_exceptions=True)
         await server.closed()
     await until(lambda: not client._aiohttp._connector.states)  # type: ignore[union-attr]
+    await until(lambda: not handlers())
+
+
+def handlers() -> list[object]:
+    """The protocols of connections that something refers to."""
     gc.collect()
     # By type, since `isinstance` asks a dead weak proxy for its class.
-    assert not [each for each in gc.get_objects() if issubclass(type(each), ResponseHandler)]
+    return [each for each in gc.get_objects() if issubclass(type(each), ResponseHandler)]
 
 
 def answered_once(listening: socket.socket, context: ssl.SSLContext, response: bytes) -> bool:

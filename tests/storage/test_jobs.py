@@ -257,7 +257,7 @@ async def test_a_sync_goes_on(weed: SeaweedFS, home: Path, prefix: str, tmp_path
     """A sync that was broken off is compared anew, with its rules."""
     tree = files(tmp_path / "tree", 60, 40_000)
     (tree / "left.out").write_bytes(b"x")
-    async with AsyncSession(settings=settings_for(weed, home, max_bandwidth=3 * MiB)) as session:
+    async with AsyncSession(settings=settings_for(weed, home, max_bandwidth=MiB)) as session:
         await break_off(
             home,
             lambda: session.sync(tree, f"aws:/{prefix}", exclude="*.out"),

@@ -421,7 +421,11 @@ def _mounted(path: str) -> os.stat_result:
 
     Without it the status would be that of the mount point, on another device than what is in the directory.
     """
-    return os.stat(os.path.join(path, ""))
+    try:
+        return os.stat(os.path.join(path, ""))
+    except OSError as error:
+        error.filename = path
+        raise
 
 
 def _dangling(key: str) -> Entry:
