@@ -186,17 +186,12 @@ class Connector(aiohttp.TCPConnector):
                 raise
         return await self._reached(req, traces, timeout)
 
-    async def _reached(
-        self,
-        req: ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
-    ) -> ResponseHandler:
+    async def _reached(self, *wanted: Any) -> ResponseHandler:
         """Connects, through a proxy if there is one. What a refusal leaves open does not wait for TLS's farewell."""
         current = exchange.get()
         current.transport = None
         try:
-            return await super()._create_connection(req, traces, timeout)
+            return await super()._create_connection(*wanted)
         except BaseException:
             if current.transport is not None:
                 current.transport.abort()

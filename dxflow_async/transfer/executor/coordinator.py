@@ -402,10 +402,10 @@ class Coordinator:
             )
 
     async def _submit(self, work: Work) -> ShardReceipt:
-        self._number += 1
         call = self._call
         if self._sharers.grow(call.executor.sessions, self._out):
             await self._tell_sharers()
+        self._number += 1
         shard = replace(
             self._template,
             number=self._number,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 
 from dxflow_async import AsyncSession, Settings
 from dxflow_async.storage import shard_worker
+from dxflow_async.transfer.executor.channel import Channel
 from dxflow_async.transfer.executor.shard import Budget
 from dxflow_async.transfer.executor.sizes import Sharers
 from tests.dialects.s3_subject import aws_settings
@@ -88,3 +90,39 @@ async def test_a_call_of_one_shard(tmp_path: Path) -> None:
                 server.released.set()
                 await call
     assert pool.budgets == [Budget(16, 100 * MiB)]
+
+
+class GrowingPool(FourWorkers):
+    """Has one worker more after each shard.
+
+    Attributes:
+        numbers: of the shards that were handed out.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: list[int] = []
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.numbers.append(args[1].opened().number)
+        self.num_workers = len(self.numbers) + 1
+        return super().submit(fn, *args)
+
+
+async def test_shards_of_a_growing_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each shard has a number of its own, however long it takes to tell the workers that they have become more."""
+    divide = Channel.divide
+
+    def slowly(channel: Channel, count: int) -> None:
+        time.sleep(0.02)
+        divide(channel, count)
+
+    monkeypatch.setattr(Channel, "divide", slowly)
+    (tmp_path / "from").mkdir()
+    for number in range(2000):
+        (tmp_path / f"from/{number}").write_bytes(b"x")
+    async with AsyncSession(settings=Settings(home=tmp_path / "home")) as session:
+        with closing(GrowingPool()) as pool:
+            report = await session.copy(f"{tmp_path}/from/", f"{tmp_path}/to/", executor=pool)
+    assert (len(report), report.failed) == (2000, [])
+    assert len(pool.numbers) == len(set(pool.numbers)) > 4
