@@ -116,7 +116,8 @@ class FileServer:
         if file.status != 200:
             return web.Response(status=file.status, headers=file.headers)
         if request.method == "HEAD" and file.head != 200:
-            return web.Response(status=file.head or 200, headers={"ETag": file.tag} if not file.head else {})
+            told = {"ETag": file.tag, "Content-Length": "0"} if not file.head else {}
+            return web.Response(status=file.head or 200, headers=told)
         return await self._file(request, file)
 
     async def _file(self, request: web.BaseRequest, file: File) -> web.StreamResponse:
