@@ -9,7 +9,17 @@ import stat
 import threading
 import time
 
-__all__ = ["PERMISSIONS", "PRIVATE", "format_mode", "kind_of_file", "mode_for", "mode_of", "parse_mode", "umask"]
+__all__ = [
+    "PERMISSIONS",
+    "PRIVATE",
+    "format_mode",
+    "is_device",
+    "kind_of_file",
+    "mode_for",
+    "mode_of",
+    "parse_mode",
+    "umask",
+]
 
 PRIVATE = 0o600
 """The mode of an incomplete file: only its owner reads it."""
@@ -62,6 +72,16 @@ def kind_of_file(mode: int) -> str:
         'a device'
     """
     return next((kind for is_of, kind in _KINDS if is_of(mode)), "a special file")
+
+
+def is_device(mode: int) -> bool:
+    """Returns whether a mode is that of a device. Who may do everything could take /dev/null away from all programs.
+
+    Example:
+        >>> is_device(os.stat("/dev/null").st_mode)
+        True
+    """
+    return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 _KINDS = (

@@ -54,6 +54,20 @@ def test_a_device_is_written_into(command: Command, tmp_path: Path) -> None:
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
 
 
+def test_a_device_is_not_taken_away(command: Command, tmp_path: Path) -> None:
+    """Neither `rm` nor `mv` removes a device or gives it another name, also not for root, who could."""
+    device = tmp_path / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("needs the right to make a device")
+    for line in (("rm", str(device)), ("mv", str(device), "other"), ("mv", str(device), "below/")):
+        outcome = command(*line)
+        assert (outcome.status, "it is a device" in outcome.stderr) == (1, True), (line, outcome.stderr)
+        assert stat.S_ISCHR(device.stat().st_mode)
+        assert sorted(os.listdir(tmp_path)) == ["null"]
+
+
 def test_a_pipe_is_written_into(command: Command, fifo: Path, tmp_path: Path) -> None:
     """It is waited for until somebody reads from it, and stays a pipe. More goes through it than it holds."""
     data = os.urandom(300_000)

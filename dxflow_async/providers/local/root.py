@@ -16,7 +16,7 @@ from dxflow_async.concurrency.descriptors import patiently
 from dxflow_async.config.working_directory import absolute_path
 from dxflow_async.exceptions import StorageError, UnsafePathError
 from dxflow_async.file_systems import set_mode
-from dxflow_async.modes import PERMISSIONS, PRIVATE, kind_of_file
+from dxflow_async.modes import PERMISSIONS, PRIVATE, is_device, kind_of_file
 from dxflow_async.providers.contract import Entry
 from dxflow_async.providers.local.cached_reads import CachedReads
 from dxflow_async.providers.local.directories import Directories
@@ -306,24 +306,37 @@ class Root:
             os.unlink(name, dir_fd=directory)
 
     def delete(self, key: str) -> None:
-        """Removes a file, or a directory with its content; links are not followed."""
+        """Removes a file, or a directory with its content; links are not followed.
+
+        Raises:
+            UnsafePathError: the key is that of a device.
+        """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._parent(key) as (directory, name):
             if key.endswith("/") and not _is_link(directory, name):
                 _remove_tree(directory, name)
             else:
+                self._refuse_device("delete", key, directory, name)
                 os.unlink(name, dir_fd=directory)
 
     def rename(self, source: str, key: str) -> None:
         """Renames a file or a directory; a file with the new name is replaced.
 
         Raises:
-            UnsafePathError: a link, a pipe, a socket or a device has the new name.
+            UnsafePathError: a link, a pipe, a socket or a device has the new name, or the source is a device.
         """
-        with self._parent(source) as (here, name), self._parent(key, make=True) as (there, new_name):
-            refuse_special("move", self, key, there)
-            rename(here, name, new_name, target_directory=there)
+        with self._parent(source) as (here, name):
+            self._refuse_device("move", source, here, name)
+            with self._parent(key, make=True) as (there, new_name):
+                refuse_special("move", self, key, there)
+                rename(here, name, new_name, target_directory=there)
         if self.kept_checksums is not None:
             self.kept_checksums.renamed(self.resolve(source), self.resolve(key))
+
+    def _refuse_device(self, operation: str, key: str, directory: int, name: str) -> None:
+        """Refuses to take a device away: other programs may need it."""
+        if is_device(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+            text = "it is a device, which other programs may need; remove it with rm if that is meant"
+            raise error_of(operation, self.resolve(key), UnsafePathError, text)
 
     def folds_names(self, key: str, mark: str) -> bool:
         """Returns whether names in a directory that differ only in case or Unicode form are the same file's.

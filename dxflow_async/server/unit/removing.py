@@ -14,6 +14,7 @@ import secrets
 import shutil
 import stat
 
+from dxflow_async.modes import is_device
 from dxflow_async.server.unit.workspace import Workspace
 
 __all__ = ["TRASH", "empty_trash", "remove"]
@@ -42,9 +43,12 @@ def remove(
         OSError: the name does not exist, is of the other kind, or may not be removed.
     """
     with workspace.volume.parent(path) as (above, name):
-        if not stat.S_ISDIR(os.stat(name, dir_fd=above, follow_symlinks=False).st_mode):
+        mode = os.stat(name, dir_fd=above, follow_symlinks=False).st_mode
+        if not stat.S_ISDIR(mode):
             if kind == "directory":
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
+            if is_device(mode):
+                raise OSError(errno.ENXIO, "it is a device, which other programs may need", name)
             os.unlink(name, dir_fd=above)
             return
         if kind == "file":

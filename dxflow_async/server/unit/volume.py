@@ -19,7 +19,7 @@ from dxflow_async import checksum
 from dxflow_async.durability import SyncedDirectories, sync_file
 from dxflow_async.exceptions import AlreadyExistsError, ConfigurationError, UnsafePathError, UnsupportedError
 from dxflow_async.file_systems import free_space, set_mode
-from dxflow_async.modes import PERMISSIONS, format_mode
+from dxflow_async.modes import PERMISSIONS, format_mode, is_device
 from dxflow_async.security.new_names import rename
 from dxflow_async.security.safe_open import O_PATH, make_beneath, open_beneath, reopen_beneath
 from dxflow_async.server.common.names import decoded, shown
@@ -236,7 +236,8 @@ class Volume:
         if destination.startswith(f"{path}/"):
             raise AlreadyExistsError(f"/{shown(path)} cannot be moved into itself", path=path)
         with self.parent(path) as (source, name):
-            os.stat(name, dir_fd=source, follow_symlinks=False)  # before directories are created in vain
+            if is_device(os.stat(name, dir_fd=source, follow_symlinks=False).st_mode):
+                raise OSError(errno.ENXIO, "it is a device, which other programs may need", name)
             with self.parent(destination, make=True) as (target, new_name):
                 _rename((source, name), (target, new_name), destination)
         self.forget_names()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import stat
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -398,6 +399,21 @@ async def test_special_files_are_listed_and_not_touched(unit: RunningUnit) -> No
                 assert (await unit.get(name)).code == "special_file"
                 copied = await unit.request("PUT", f"/storage/transfer/?path=/{name}&destination=/b")
                 assert copied.code == "special_file"
+
+
+async def test_a_device_is_not_taken_away(unit: RunningUnit) -> None:
+    """Neither a deletion nor a move removes it, also not for root, who could."""
+    device = unit.root / "null"
+    try:
+        os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("needs the right to make a device")
+    for method, target in (
+        ("DELETE", "/storage/items/?path=/null"),
+        ("PUT", "/storage/rename/?path=/null&destination=/b"),
+    ):
+        assert (await unit.request(method, target)).code == "special_file"
+        assert stat.S_ISCHR(device.lstat().st_mode)
 
 
 async def test_links_inside_are_followed(unit: RunningUnit) -> None:
